@@ -1,0 +1,173 @@
+//! The cryptographic materials cache: its interface, entries, limits and statistics.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::cache_id::CacheId;
+use crate::clock::Timestamp;
+use crate::materials::CachedMaterials;
+
+/// Stores cryptographic materials for reuse.
+///
+/// Source: AWS Encryption SDK specification, `framework/cryptographic-materials-cache.md`.
+/// A lookup checks the limits and counts the use in one atomic step; the specification's separate
+/// update of usage metadata would let two callers both take the last use that a limit allows.
+///
+/// Implementations are shared between threads, and should hold no lock while they call out.
+pub trait CryptographicMaterialsCache: Send + Sync + fmt::Debug {
+    /// Stores an entry, and removes the one that was stored under `id` before.
+    fn put(&self, id: CacheId, entry: CacheEntry);
+
+    /// The materials stored under `id`, with `usage` counted against them.
+    ///
+    /// `None` if there is no entry, or if the one there has expired or `usage` would carry it over
+    /// `limits`; such an entry is removed.
+    fn get(&self, id: &CacheId, limits: &Limits, usage: Usage) -> Option<CachedMaterials>;
+
+    /// Removes the entry stored under `id`, if there is one.
+    fn delete(&self, id: &CacheId);
+
+    /// What the cache has done so far. Never waits for an operation of another thread.
+    fn stats(&self) -> CacheStats;
+}
+
+/// How long and how often one data key may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Age at which an entry ends.
+    pub max_age: Duration,
+    /// Messages that one data key may encrypt.
+    pub max_messages: u64,
+    /// Plaintext bytes that one data key may encrypt.
+    pub max_bytes: u64,
+}
+
+/// Messages and plaintext bytes encrypted under a data key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Number of messages.
+    pub messages: u64,
+    /// Number of plaintext bytes.
+    pub bytes: u64,
+}
+
+impl Usage {
+    /// No use at all: decryption is not counted.
+    pub const NONE: Usage = Usage { messages: 0, bytes: 0 };
+
+    /// The encryption of one message of `bytes` bytes.
+    #[must_use]
+    pub const fn message(bytes: u64) -> Usage {
+        Usage { messages: 1, bytes }
+    }
+
+    fn plus(self, other: Usage) -> Usage {
+        Usage {
+            messages: self.messages.saturating_add(other.messages),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+
+    /// Whether this much use stays within `limits`.
+    #[must_use]
+    pub fn is_within(self, limits: &Limits) -> bool {
+        self.messages <= limits.max_messages && self.bytes <= limits.max_bytes
+    }
+}
+
+/// Materials in a cache, with what decides how long they stay there.
+#[derive(Debug, Clone)]
+pub struct CacheEntry {
+    materials: CachedMaterials,
+    created: Timestamp,
+    max_age: Duration,
+    usage: Usage,
+}
+
+impl CacheEntry {
+    /// An entry that begins at `created`, ends at `max_age`, and has seen `usage` already.
+    #[must_use]
+    pub fn new(
+        materials: CachedMaterials,
+        created: Timestamp,
+        max_age: Duration,
+        usage: Usage,
+    ) -> Self {
+        Self { materials, created, max_age, usage }
+    }
+
+    /// Whether the entry's own time to live has ended.
+    #[must_use]
+    pub fn has_expired(&self, now: &Timestamp) -> bool {
+        now.since(&self.created) >= self.max_age
+    }
+
+    /// Counts `usage` and hands out the materials.
+    ///
+    /// # Errors
+    /// The reason to remove the entry, which is left uncounted: it is too old, for itself or for
+    /// the caller's limits, or the use would exceed the limits.
+    pub fn take_use(
+        &mut self,
+        now: &Timestamp,
+        limits: &Limits,
+        usage: Usage,
+    ) -> Result<CachedMaterials, EvictionReason> {
+        if self.has_expired(now) || now.since(&self.created) >= limits.max_age {
+            return Err(EvictionReason::Age);
+        }
+        let total = self.usage.plus(usage);
+        if !total.is_within(limits) {
+            return Err(EvictionReason::Usage);
+        }
+        self.usage = total;
+        Ok(self.materials.clone())
+    }
+}
+
+/// Why a cache removed an entry by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EvictionReason {
+    /// The cache was full, and the entry was the least recently used.
+    Capacity,
+    /// The entry reached its maximum age.
+    Age,
+    /// Another use would have exceeded a limit on messages or bytes.
+    Usage,
+}
+
+/// What a cache has done since it was made. Counts only grow, except `entries`.
+///
+/// `puts == entries + evicted_capacity + evicted_age + evicted_usage + removed` whenever no
+/// operation is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Lookups that found usable materials.
+    pub hits: u64,
+    /// Lookups that found none.
+    pub misses: u64,
+    /// Entries stored.
+    pub puts: u64,
+    /// Entries evicted because the cache was full.
+    pub evicted_capacity: u64,
+    /// Entries evicted because of their age.
+    pub evicted_age: u64,
+    /// Entries evicted because a limit on messages or bytes was reached.
+    pub evicted_usage: u64,
+    /// Entries removed by a `delete`, or by a `put` under the same id.
+    pub removed: u64,
+    /// Entries held now.
+    pub entries: u64,
+}
+
+impl CacheStats {
+    /// Share of lookups that were hits, 0 to 1; `None` before the first lookup.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people to read")]
+    pub fn hit_rate(&self) -> Option<f64> {
+        let lookups = self.hits + self.misses;
+        (lookups > 0).then(|| self.hits as f64 / lookups as f64)
+    }
+}

@@ -1,0 +1,135 @@
+//! Cache identifiers.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_esdk::material_providers::types::{
+    AlgorithmSuiteId, EncryptedDataKey, EsdkAlgorithmSuiteId,
+};
+use aws_lc_rs::digest;
+
+/// Identifies the materials that may serve a request: SHA-384 over the cache's partition and the
+/// parts of the request that the materials depend on.
+///
+/// Source: AWS Encryption SDK specification, `framework/caching-cmm.md`, appendix A.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CacheId([u8; digest::SHA384_OUTPUT_LEN]);
+
+impl CacheId {
+    /// The identifier of a request for encryption materials.
+    ///
+    /// `None` if the request has no identifier: its context is too long to serialize, or its suite
+    /// is not one of the AWS Encryption SDK's.
+    #[must_use]
+    pub fn for_encryption(
+        partition_id: &str,
+        suite: Option<&AlgorithmSuiteId>,
+        encryption_context: &HashMap<String, String>,
+    ) -> Option<Self> {
+        let context = serialize_context(encryption_context)?;
+        let partition = partition_id.as_bytes();
+        Some(match suite {
+            None => Self::of(&[CACHING_CMM, ENCRYPT, partition, NO_SUITE, &context]),
+            Some(suite) => {
+                let suite = suite_id(suite)?;
+                Self::of(&[CACHING_CMM, ENCRYPT, partition, WITH_SUITE, &suite, &context])
+            }
+        })
+    }
+
+    /// The identifier of a request for decryption materials, whatever the order of the keys.
+    ///
+    /// `None` if the request has no identifier: its context or a key is too long to serialize, or
+    /// its suite is not one of the AWS Encryption SDK's.
+    #[must_use]
+    pub fn for_decryption(
+        partition_id: &str,
+        suite: &AlgorithmSuiteId,
+        encrypted_data_keys: &[EncryptedDataKey],
+        encryption_context: &HashMap<String, String>,
+    ) -> Option<Self> {
+        let mut keys = encrypted_data_keys.iter().map(serialize_key).collect::<Option<Vec<_>>>()?;
+        keys.sort_unstable();
+        let context = serialize_context(encryption_context)?;
+        let partition = partition_id.as_bytes();
+        let suite = suite_id(suite)?;
+        Some(Self::of(&[CACHING_CMM, DECRYPT, partition, &suite, &keys.concat(), &context]))
+    }
+
+    /// The digest as bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn of(fields: &[&[u8]]) -> Self {
+        let digest = digest::digest(&digest::SHA384, &fields.join(&NULL_BYTE));
+        Self(digest.as_ref().try_into().expect("SHA-384 gives 48 bytes"))
+    }
+}
+
+impl fmt::Debug for CacheId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CacheId(")?;
+        self.0[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("..)")
+    }
+}
+
+const NULL_BYTE: u8 = 0;
+const CACHING_CMM: &[u8] = &[0x01];
+const ENCRYPT: &[u8] = &[0x01];
+const DECRYPT: &[u8] = &[0x02];
+const NO_SUITE: &[u8] = &[0x00];
+const WITH_SUITE: &[u8] = &[0x01];
+
+/// `framework/structures.md`, serialization of the encryption context: nothing if it is empty, or
+/// a count and the pairs in the order of their keys' bytes.
+fn serialize_context(context: &HashMap<String, String>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if context.is_empty() {
+        return Some(bytes);
+    }
+    let mut pairs: Vec<_> = context.iter().collect();
+    pairs.sort_unstable();
+    bytes.extend(u16::try_from(pairs.len()).ok()?.to_be_bytes());
+    for (key, value) in pairs {
+        push_with_length(&mut bytes, key.as_bytes())?;
+        push_with_length(&mut bytes, value.as_bytes())?;
+    }
+    Some(bytes)
+}
+
+/// `data-format/message-header.md`, encrypted data key entries.
+fn serialize_key(key: &EncryptedDataKey) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    push_with_length(&mut bytes, key.key_provider_id.as_ref()?.as_bytes())?;
+    push_with_length(&mut bytes, key.key_provider_info.as_ref()?.as_ref())?;
+    push_with_length(&mut bytes, key.ciphertext.as_ref()?.as_ref())?;
+    Some(bytes)
+}
+
+fn push_with_length(bytes: &mut Vec<u8>, field: &[u8]) -> Option<()> {
+    bytes.extend(u16::try_from(field.len()).ok()?.to_be_bytes());
+    bytes.extend(field);
+    Some(())
+}
+
+/// `framework/algorithm-suites.md`, supported algorithm suites.
+fn suite_id(suite: &AlgorithmSuiteId) -> Option<[u8; 2]> {
+    use EsdkAlgorithmSuiteId as Suite;
+    let id: u16 = match suite.as_esdk().ok()? {
+        Suite::AlgAes128GcmIv12Tag16NoKdf => 0x0014,
+        Suite::AlgAes192GcmIv12Tag16NoKdf => 0x0046,
+        Suite::AlgAes256GcmIv12Tag16NoKdf => 0x0078,
+        Suite::AlgAes128GcmIv12Tag16HkdfSha256 => 0x0114,
+        Suite::AlgAes192GcmIv12Tag16HkdfSha256 => 0x0146,
+        Suite::AlgAes256GcmIv12Tag16HkdfSha256 => 0x0178,
+        Suite::AlgAes128GcmIv12Tag16HkdfSha256EcdsaP256 => 0x0214,
+        Suite::AlgAes192GcmIv12Tag16HkdfSha384EcdsaP384 => 0x0346,
+        Suite::AlgAes256GcmIv12Tag16HkdfSha384EcdsaP384 => 0x0378,
+        Suite::AlgAes256GcmHkdfSha512CommitKey => 0x0478,
+        Suite::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384 => 0x0578,
+    };
+    Some(id.to_be_bytes())
+}

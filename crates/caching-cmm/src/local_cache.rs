@@ -1,0 +1,162 @@
+//! The local cryptographic materials cache: in memory, bounded, least recently used first out.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+
+use crate::cache::{
+    CacheEntry, CacheStats, CryptographicMaterialsCache, EvictionReason, Limits, Usage,
+};
+use crate::cache_id::CacheId;
+use crate::clock::{Clock, SystemClock};
+use crate::materials::CachedMaterials;
+
+/// How many of the least recently used entries a lookup checks for expiry.
+///
+/// The specification's "entry pruning tail size". It bounds what a lookup costs, whatever the
+/// capacity, and empties a cache of expired entries faster than lookups can add new ones.
+const PRUNING_TAIL: usize = 4;
+
+/// A cache of at most `capacity` entries in this process's memory.
+///
+/// A lookup makes an entry the most recently used. When the cache is full, the least recently used
+/// entry makes room. A capacity of zero stores nothing.
+///
+/// Source: AWS Encryption SDK specification, `framework/local-cryptographic-materials-cache.md`.
+#[derive(Debug)]
+pub struct LocalCache {
+    capacity: usize,
+    clock: Arc<dyn Clock>,
+    entries: Mutex<LruCache<CacheId, CacheEntry>>,
+    counters: Counters,
+}
+
+impl LocalCache {
+    /// A cache for `capacity` entries on the clock of the system.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self::with_clock(capacity, Arc::new(SystemClock))
+    }
+
+    /// A cache for `capacity` entries on `clock`.
+    #[must_use]
+    pub fn with_clock(capacity: usize, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            capacity,
+            clock,
+            entries: Mutex::new(LruCache::unbounded()),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Every operation leaves the list whole before it can panic, so a poisoned lock is usable.
+    fn lock(&self) -> MutexGuard<'_, LruCache<CacheId, CacheEntry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CryptographicMaterialsCache for LocalCache {
+    fn put(&self, id: CacheId, entry: CacheEntry) {
+        let mut entries = self.lock();
+        if entries.put(id, entry).is_some() {
+            self.counters.removed.fetch_add(1, Relaxed);
+        }
+        self.counters.puts.fetch_add(1, Relaxed);
+        while entries.len() > self.capacity {
+            entries.pop_lru();
+            self.counters.count_eviction(EvictionReason::Capacity);
+        }
+        self.counters.set_entries(entries.len());
+    }
+
+    fn get(&self, id: &CacheId, limits: &Limits, usage: Usage) -> Option<CachedMaterials> {
+        let now = self.clock.now();
+        let mut entries = self.lock();
+        let found = entries.get_mut(id).map(|entry| entry.take_use(&now, limits, usage));
+        if let Some(Err(reason)) = &found {
+            entries.pop(id);
+            self.counters.count_eviction(*reason);
+        }
+        for expired in expired_in_tail(&entries, &now) {
+            entries.pop(&expired);
+            self.counters.count_eviction(EvictionReason::Age);
+        }
+        self.counters.set_entries(entries.len());
+        drop(entries);
+
+        let materials = found.and_then(Result::ok);
+        self.counters.count_lookup(materials.is_some());
+        materials
+    }
+
+    fn delete(&self, id: &CacheId) {
+        let mut entries = self.lock();
+        if entries.pop(id).is_some() {
+            self.counters.removed.fetch_add(1, Relaxed);
+        }
+        self.counters.set_entries(entries.len());
+    }
+
+    fn stats(&self) -> CacheStats {
+        self.counters.read()
+    }
+}
+
+fn expired_in_tail(
+    entries: &LruCache<CacheId, CacheEntry>,
+    now: &crate::clock::Timestamp,
+) -> Vec<CacheId> {
+    entries
+        .iter()
+        .rev()
+        .take(PRUNING_TAIL)
+        .filter(|(_, entry)| entry.has_expired(now))
+        .map(|(id, _)| *id)
+        .collect()
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    puts: AtomicU64,
+    evicted_capacity: AtomicU64,
+    evicted_age: AtomicU64,
+    evicted_usage: AtomicU64,
+    removed: AtomicU64,
+    entries: AtomicU64,
+}
+
+impl Counters {
+    fn count_lookup(&self, hit: bool) {
+        let counter = if hit { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    fn count_eviction(&self, reason: EvictionReason) {
+        let counter = match reason {
+            EvictionReason::Capacity => &self.evicted_capacity,
+            EvictionReason::Age => &self.evicted_age,
+            EvictionReason::Usage => &self.evicted_usage,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    fn set_entries(&self, entries: usize) {
+        self.entries.store(entries as u64, Relaxed);
+    }
+
+    fn read(&self) -> CacheStats {
+        CacheStats {
+            hits: self.hits.load(Relaxed),
+            misses: self.misses.load(Relaxed),
+            puts: self.puts.load(Relaxed),
+            evicted_capacity: self.evicted_capacity.load(Relaxed),
+            evicted_age: self.evicted_age.load(Relaxed),
+            evicted_usage: self.evicted_usage.load(Relaxed),
+            removed: self.removed.load(Relaxed),
+            entries: self.entries.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! A cache that stores nothing.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::cache::{CacheEntry, CacheStats, CryptographicMaterialsCache, Limits, Usage};
+use crate::cache_id::CacheId;
+use crate::materials::CachedMaterials;
+
+/// Stores nothing, so that every request goes to the underlying cryptographic materials manager.
+///
+/// For comparison: the same code with and without caching.
+#[derive(Debug, Default)]
+pub struct NoCache {
+    misses: AtomicU64,
+}
+
+impl CryptographicMaterialsCache for NoCache {
+    fn put(&self, _: CacheId, _: CacheEntry) {}
+
+    fn get(&self, _: &CacheId, _: &Limits, _: Usage) -> Option<CachedMaterials> {
+        self.misses.fetch_add(1, Relaxed);
+        None
+    }
+
+    fn delete(&self, _: &CacheId) {}
+
+    fn stats(&self) -> CacheStats {
+        CacheStats { misses: self.misses.load(Relaxed), ..CacheStats::default() }
+    }
+}

@@ -1,0 +1,252 @@
+//! The caching CMM's behaviour, over a real keyring of aws-esdk.
+
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
+
+mod fixture;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_esdk::material_providers::types::cryptographic_materials_manager::CryptographicMaterialsManager;
+use aws_esdk::material_providers::types::error::Error;
+use aws_esdk::material_providers::types::{EsdkAlgorithmSuiteId, EsdkCommitmentPolicy};
+use esdk_caching_cmm::{BuildError, CacheStats, CachingCmm, CryptographicMaterialsCache, NoCache};
+use fixture::{
+    Fixture, MAX_AGE, context, decryption_input, encrypt, encryption_input, esdk, keyring, policy,
+};
+
+#[tokio::test]
+async fn one_data_key_serves_messages_up_to_the_limit() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.max_messages(3).build().await.unwrap();
+    let keys: Vec<_> = (0..7)
+        .map(|_| encrypt(&cmm, encryption_input(Some(10))).plaintext_data_key.unwrap())
+        .collect();
+    assert!(keys[0] == keys[1] && keys[1] == keys[2]);
+    assert!(keys[2] != keys[3] && keys[3] == keys[5] && keys[5] != keys[6]);
+    assert_eq!(fixture.calls.counts(), (3, 0));
+    let stats = cmm.stats();
+    assert_eq!((stats.hits, stats.misses, stats.evicted_usage), (4, 3, 2));
+}
+
+#[tokio::test]
+async fn a_data_key_never_encrypts_more_bytes_than_the_limit() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.max_bytes(100).build().await.unwrap();
+    for bytes in [60, 40, 1, 99, 0] {
+        encrypt(&cmm, encryption_input(Some(bytes)));
+    }
+    // 60 + 40 under the first data key, 1 + 99 + 0 under the second.
+    assert_eq!(fixture.calls.counts().0, 2);
+}
+
+#[tokio::test]
+async fn the_manager_is_not_told_the_length_of_one_message() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.build().await.unwrap();
+    encrypt(&cmm, encryption_input(Some(10)));
+    assert_eq!(*fixture.calls.plaintext_lengths.lock().unwrap(), [None]);
+}
+
+#[tokio::test]
+async fn entries_end_at_their_maximum_age() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.build().await.unwrap();
+    encrypt(&cmm, encryption_input(Some(1)));
+    fixture.clock.advance(MAX_AGE - Duration::from_nanos(1));
+    encrypt(&cmm, encryption_input(Some(1)));
+    assert_eq!(fixture.calls.counts().0, 1);
+    fixture.clock.advance(Duration::from_nanos(1));
+    encrypt(&cmm, encryption_input(Some(1)));
+    assert_eq!(fixture.calls.counts().0, 2);
+    assert_eq!(cmm.stats().evicted_age, 1);
+}
+
+#[tokio::test]
+async fn time_in_a_frozen_process_counts() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.build().await.unwrap();
+    encrypt(&cmm, encryption_input(Some(1)));
+    fixture.clock.advance_frozen(MAX_AGE);
+    encrypt(&cmm, encryption_input(Some(1)));
+    assert_eq!(fixture.calls.counts().0, 2);
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_back_keeps_nothing_alive() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.build().await.unwrap();
+    encrypt(&cmm, encryption_input(Some(1)));
+    fixture.clock.set_wall_back(MAX_AGE);
+    fixture.clock.advance(MAX_AGE);
+    encrypt(&cmm, encryption_input(Some(1)));
+    assert_eq!(fixture.calls.counts().0, 2);
+}
+
+#[tokio::test]
+async fn unknown_and_oversized_lengths_bypass_the_cache() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.max_bytes(100).build().await.unwrap();
+    for bytes in [None, None, Some(101), Some(101)] {
+        encrypt(&cmm, encryption_input(bytes));
+    }
+    assert_eq!(fixture.calls.counts().0, 4);
+    assert_eq!(cmm.stats(), CacheStats::default());
+}
+
+#[tokio::test]
+async fn suites_without_key_derivation_are_not_stored() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.build().await.unwrap();
+    let mut input = encryption_input(Some(1));
+    input.algorithm_suite_id = Some(esdk(EsdkAlgorithmSuiteId::AlgAes256GcmIv12Tag16NoKdf));
+    input.commitment_policy = Some(policy(EsdkCommitmentPolicy::ForbidEncryptAllowDecrypt));
+    let first = encrypt(&cmm, input.clone());
+    let second = encrypt(&cmm, input);
+    assert_ne!(first.plaintext_data_key, second.plaintext_data_key);
+
+    let mut input = decryption_input(&first);
+    input.commitment_policy = Some(policy(EsdkCommitmentPolicy::ForbidEncryptAllowDecrypt));
+    cmm.decrypt_materials(input.clone()).unwrap();
+    cmm.decrypt_materials(input).unwrap();
+    assert_eq!(fixture.calls.counts(), (2, 2));
+    assert_eq!(cmm.stats(), CacheStats::default());
+}
+
+#[tokio::test]
+async fn required_context_keys_bypass_the_cache() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.build().await.unwrap();
+    let mut input = encryption_input(Some(1));
+    input.required_encryption_context_keys = Some(vec!["stream".to_owned()]);
+    encrypt(&cmm, input.clone());
+    encrypt(&cmm, input);
+    assert_eq!(fixture.calls.counts().0, 2);
+}
+
+#[tokio::test]
+async fn decryption_asks_once_and_is_not_limited_by_use() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.max_messages(1).max_bytes(1).build().await.unwrap();
+    let materials = encrypt(&cmm, encryption_input(Some(1)));
+    for _ in 0..5 {
+        let output = cmm.decrypt_materials(decryption_input(&materials)).unwrap();
+        let key = output.decryption_materials.unwrap().plaintext_data_key;
+        assert_eq!(key, materials.plaintext_data_key);
+    }
+    assert_eq!(fixture.calls.counts(), (1, 1));
+    fixture.clock.advance(MAX_AGE);
+    cmm.decrypt_materials(decryption_input(&materials)).unwrap();
+    assert_eq!(fixture.calls.counts(), (1, 2));
+}
+
+#[tokio::test]
+async fn reproduced_context_is_checked_on_a_hit_too() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.build().await.unwrap();
+    let materials = encrypt(&cmm, encryption_input(Some(1)));
+    let mut input = decryption_input(&materials);
+    input.reproduced_encryption_context = Some(context(&[("stream", "records")]));
+    cmm.decrypt_materials(input.clone()).unwrap();
+    cmm.decrypt_materials(input.clone()).unwrap();
+    assert_eq!(fixture.calls.counts().1, 1);
+
+    input.reproduced_encryption_context = Some(context(&[("stream", "other")]));
+    let error = cmm.decrypt_materials(input.clone()).unwrap_err();
+    assert!(matches!(error, Error::InvalidDecryptionMaterials { .. }), "{error:?}");
+
+    // A pair that the message does not carry is part of what the data key is bound to: only the
+    // keyring can tell whether it is the right one.
+    input.reproduced_encryption_context = Some(context(&[("extra", "pair")]));
+    cmm.decrypt_materials(input).unwrap_err();
+    assert_eq!(fixture.calls.counts().1, 2);
+}
+
+#[tokio::test]
+async fn contexts_and_partitions_do_not_share_data_keys() {
+    let fixture = Fixture::new().await;
+    let other_partition = fixture.builder.clone().build().await.unwrap();
+    let cmm = fixture.builder.partition_id("shared").build().await.unwrap();
+    let mut other_context = encryption_input(Some(1));
+    other_context.encryption_context = Some(context(&[("stream", "other")]));
+
+    let keys = [
+        encrypt(&cmm, encryption_input(Some(1))).plaintext_data_key,
+        encrypt(&cmm, other_context).plaintext_data_key,
+        encrypt(&other_partition, encryption_input(Some(1))).plaintext_data_key,
+    ];
+    assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
+    assert_eq!(fixture.cache.stats().entries, 3);
+}
+
+#[tokio::test]
+async fn an_error_of_the_manager_is_returned_and_not_stored() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.build().await.unwrap();
+    let error = Error::AwsCryptographicMaterialProvidersException { message: "down".into() };
+    *fixture.calls.fail.lock().unwrap() = Some(error.clone());
+    assert_eq!(cmm.get_encryption_materials(encryption_input(Some(1))).unwrap_err(), error);
+    encrypt(&cmm, encryption_input(Some(1)));
+    assert_eq!(cmm.stats().entries, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_message_limit_holds_exactly_between_threads() {
+    const LIMIT: u64 = 10;
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.max_messages(LIMIT).build().await.unwrap();
+    let keys: Vec<_> = std::thread::scope(|scope| {
+        let worker = || {
+            (0..50)
+                .map(|_| encrypt(&cmm, encryption_input(Some(1))).plaintext_data_key.unwrap())
+                .collect::<Vec<_>>()
+        };
+        let workers: Vec<_> = (0..8).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    let mut uses = std::collections::HashMap::new();
+    for key in keys {
+        *uses.entry(key.into_inner()).or_insert(0) += 1;
+    }
+    assert!(uses.values().all(|uses| *uses <= LIMIT), "{:?}", uses.values());
+}
+
+#[tokio::test]
+async fn without_a_cache_every_request_reaches_the_manager() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.cache(Arc::new(NoCache::default())).build().await.unwrap();
+    encrypt(&cmm, encryption_input(Some(1)));
+    encrypt(&cmm, encryption_input(Some(1)));
+    assert_eq!(fixture.calls.counts().0, 2);
+    assert_eq!((cmm.stats().misses, cmm.stats().puts), (2, 0));
+}
+
+#[tokio::test]
+async fn settings_are_checked_when_built() {
+    let complete = || async {
+        CachingCmm::builder()
+            .cache(Arc::new(NoCache::default()))
+            .keyring(keyring().await)
+            .max_age(MAX_AGE)
+    };
+    let refused = |builder: esdk_caching_cmm::CachingCmmBuilder| async {
+        builder.build().await.unwrap_err().to_string()
+    };
+    assert!(complete().await.build().await.is_ok());
+    assert!(complete().await.max_messages(1 << 32).max_bytes(0).build().await.is_ok());
+    assert_eq!(
+        refused(complete().await.max_messages((1 << 32) + 1)).await,
+        "max_messages is 4294967297; it must be 1 to 4294967296"
+    );
+    assert_eq!(
+        refused(complete().await.max_messages(0)).await,
+        "max_messages is 0; it must be 1 to 4294967296"
+    );
+    assert!(refused(complete().await.max_bytes(1 << 63)).await.contains("max_bytes is"));
+    assert!(refused(complete().await.max_age(Duration::ZERO)).await.contains("max_age"));
+    assert!(refused(complete().await.partition_id("")).await.contains("partition_id"));
+    let both = complete().await.underlying_cmm(complete().await.build().await.unwrap());
+    assert!(matches!(both.build().await, Err(BuildError::KeyringAndCmm)));
+    let missing = CachingCmm::builder().max_age(MAX_AGE);
+    assert!(matches!(missing.build().await, Err(BuildError::Missing("keyring or underlying_cmm"))));
+}

@@ -1,0 +1,179 @@
+//! The local cache against a model that is too simple to be wrong.
+
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_esdk::material_providers::types::{DecryptionMaterials, EncryptionMaterials};
+use esdk_caching_cmm::{
+    CacheEntry, CacheId, CachedMaterials, Clock, CryptographicMaterialsCache, Limits, LocalCache,
+    ManualClock, Usage,
+};
+use proptest::prelude::*;
+
+const LIMITS: Limits = Limits { max_age: Duration::MAX, max_messages: 3, max_bytes: 20 };
+
+fn id(number: u8) -> CacheId {
+    CacheId::for_encryption(&format!("partition {number}"), None, &HashMap::new()).unwrap()
+}
+
+/// Materials that can be told apart by their data key.
+fn materials(mark: u64) -> CachedMaterials {
+    let key = aws_smithy_types::Blob::new(mark.to_be_bytes());
+    EncryptionMaterials::builder().plaintext_data_key(key).build().unwrap().into()
+}
+
+fn mark(materials: &CachedMaterials) -> u64 {
+    let CachedMaterials::Encryption(materials) = materials else { panic!("not encryption") };
+    let key = materials.plaintext_data_key.as_ref().unwrap();
+    u64::from_be_bytes(key.as_ref().try_into().unwrap())
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put { id: u8, max_age: u64, bytes: u64 },
+    Get { id: u8, bytes: u64 },
+    Delete { id: u8 },
+    Wait { seconds: u64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..6u8, 1..20u64, 0..10u64)
+            .prop_map(|(id, max_age, bytes)| Step::Put { id, max_age, bytes }),
+        5 => (0..6u8, 0..10u64).prop_map(|(id, bytes)| Step::Get { id, bytes }),
+        1 => (0..6u8).prop_map(|id| Step::Delete { id }),
+        2 => (0..8u64).prop_map(|seconds| Step::Wait { seconds }),
+    ]
+}
+
+/// Entries from the least to the most recently used.
+#[derive(Default)]
+struct Model {
+    now: u64,
+    entries: Vec<ModelEntry>,
+}
+
+struct ModelEntry {
+    id: u8,
+    mark: u64,
+    ends: u64,
+    messages: u64,
+    bytes: u64,
+}
+
+impl Model {
+    fn put(&mut self, entry: ModelEntry) {
+        self.entries.retain(|other| other.id != entry.id);
+        self.entries.push(entry);
+    }
+
+    /// What a get must return, with the entry counted, refreshed or removed as it must be.
+    fn get(&mut self, id: u8, bytes: u64) -> Option<u64> {
+        let at = self.entries.iter().position(|entry| entry.id == id)?;
+        let mut entry = self.entries.remove(at);
+        if self.now >= entry.ends || entry.messages == 3 || entry.bytes + bytes > 20 {
+            return None;
+        }
+        entry.messages += 1;
+        entry.bytes += bytes;
+        let mark = entry.mark;
+        self.entries.push(entry);
+        Some(mark)
+    }
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_the_model(
+        capacity in 0..5usize,
+        steps in prop::collection::vec(step(), 0..200),
+    ) {
+        let clock = Arc::new(ManualClock::default());
+        let cache = LocalCache::with_clock(capacity, clock.clone());
+        let mut model = Model::default();
+        for (number, step) in steps.into_iter().enumerate() {
+            let number = number as u64;
+            match step {
+                Step::Put { id: name, max_age, bytes } => {
+                    let entry = CacheEntry::new(
+                        materials(number),
+                        clock.now(),
+                        Duration::from_secs(max_age),
+                        Usage::message(bytes),
+                    );
+                    cache.put(id(name), entry);
+                    let ends = model.now + max_age;
+                    model.put(ModelEntry { id: name, mark: number, ends, messages: 1, bytes });
+                    if model.entries.len() > capacity {
+                        model.entries.remove(0);
+                    }
+                }
+                Step::Get { id: name, bytes } => {
+                    let found = cache.get(&id(name), &LIMITS, Usage::message(bytes));
+                    prop_assert_eq!(found.as_ref().map(mark), model.get(name, bytes));
+                    // Capacity is within the pruning tail: no expired entry outlives a lookup.
+                    let now = model.now;
+                    model.entries.retain(|entry| now < entry.ends);
+                }
+                Step::Delete { id: name } => {
+                    cache.delete(&id(name));
+                    model.entries.retain(|entry| entry.id != name);
+                }
+                Step::Wait { seconds } => {
+                    clock.advance(Duration::from_secs(seconds));
+                    model.now += seconds;
+                }
+            }
+            let stats = cache.stats();
+            prop_assert!(stats.entries <= capacity as u64);
+            prop_assert_eq!(stats.entries, model.entries.len() as u64);
+            prop_assert_eq!(
+                stats.puts,
+                stats.entries + stats.evicted_capacity + stats.evicted_age
+                    + stats.evicted_usage + stats.removed
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lookup_prunes_expired_entries_that_nobody_asks_for() {
+    let clock = Arc::new(ManualClock::default());
+    let cache = LocalCache::with_clock(100, clock.clone());
+    for name in 0..20 {
+        let age = Duration::from_secs(1);
+        cache.put(id(name), CacheEntry::new(materials(0), clock.now(), age, Usage::NONE));
+    }
+    clock.advance(Duration::from_secs(1));
+    let lookups = (0..).take_while(|_| {
+        cache.get(&id(200), &LIMITS, Usage::NONE);
+        cache.stats().entries > 0
+    });
+    assert!(lookups.count() < 20, "pruning must outrun what lookups can add");
+    assert_eq!(cache.stats().evicted_age, 20);
+}
+
+#[test]
+fn a_caller_with_a_stricter_age_removes_the_entry() {
+    let clock = Arc::new(ManualClock::default());
+    let cache = LocalCache::with_clock(1, clock.clone());
+    let age = Duration::from_secs(100);
+    cache.put(id(0), CacheEntry::new(materials(0), clock.now(), age, Usage::NONE));
+    clock.advance(Duration::from_secs(50));
+    let stricter = Limits { max_age: Duration::from_secs(50), ..LIMITS };
+    assert!(cache.get(&id(0), &stricter, Usage::NONE).is_none());
+    assert_eq!((cache.stats().evicted_age, cache.stats().entries), (1, 0));
+}
+
+#[test]
+fn holds_decryption_materials_too() {
+    let clock = Arc::new(ManualClock::default());
+    let cache = LocalCache::with_clock(1, clock.clone());
+    let materials: CachedMaterials = DecryptionMaterials::builder().build().unwrap().into();
+    cache.put(id(0), CacheEntry::new(materials, clock.now(), Duration::MAX, Usage::NONE));
+    let found = cache.get(&id(0), &LIMITS, Usage::NONE);
+    assert!(matches!(found, Some(CachedMaterials::Decryption(_))));
+}

@@ -1,0 +1,218 @@
+//! [`RecordCipher`] and its settings.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use esdk_caching_cmm::{CacheStats, CachingCmm, DEFAULT_MAX_BYTES, LocalCache};
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use crate::STREAM_CONTEXT_KEY;
+use crate::engine::{AwsEsdk, MAX_FRAMES};
+use crate::error::{CipherError, SetupError};
+use crate::header::Claims;
+use crate::keyring;
+use crate::keys::Keys;
+use crate::names::StreamName;
+
+/// With frames of this length, the largest record that Kinesis takes (10 MiB) stays far below
+/// [`MAX_FRAMES`].
+const MIN_FRAME_LENGTH: u32 = 1024;
+
+/// Encrypts records for a stream, and decrypts records that are said to come from a stream.
+///
+/// Clones share the data key cache. What it can do follows from its [`Keys`].
+#[derive(Debug, Clone)]
+pub struct RecordCipher {
+    engine: AwsEsdk,
+    cmm: CachingCmm,
+}
+
+impl RecordCipher {
+    /// A cipher over `keys`. `config` gives credentials, endpoints and, for discovery, the Region.
+    pub fn builder(keys: Keys, config: &SdkConfig) -> RecordCipherBuilder {
+        RecordCipherBuilder {
+            keys,
+            config: config.clone(),
+            suite: Suite::default(),
+            frame_length: 4096,
+            cache_capacity: 100,
+            max_age: Duration::from_secs(300),
+            max_messages: 100,
+            max_bytes: DEFAULT_MAX_BYTES,
+        }
+    }
+
+    /// The message that carries `plaintext` to `stream`, and to no other stream.
+    ///
+    /// # Errors
+    /// [`CipherError`]; all that encryption returns are transient.
+    pub async fn encrypt(
+        &self,
+        stream: &StreamName,
+        plaintext: Vec<u8>,
+    ) -> Result<Vec<u8>, CipherError> {
+        let context = [(STREAM_CONTEXT_KEY.to_owned(), stream.to_string())].into();
+        self.engine.encrypt(context, plaintext).await
+    }
+
+    /// The plaintext of a message that came from `stream`.
+    ///
+    /// # Errors
+    /// [`CipherError`]; its [`kind`](CipherError::kind) says whether the record can ever be
+    /// decrypted.
+    pub async fn decrypt(
+        &self,
+        stream: &StreamName,
+        message: Vec<u8>,
+    ) -> Result<Vec<u8>, CipherError> {
+        let claims = Claims::read(&message)?;
+        check_stream(stream, claims.stream)?;
+        if claims.frames > MAX_FRAMES {
+            return Err(CipherError::Malformed("it has more than 16,384 frames"));
+        }
+        let (plaintext, context) = self.engine.decrypt(message).await?;
+        // Now authenticated, and so the check that counts.
+        check_stream(stream, context.get(STREAM_CONTEXT_KEY).map(String::as_bytes))?;
+        Ok(plaintext)
+    }
+
+    /// What the data key cache has done. Each miss was one request for a data key: when
+    /// encrypting, a call to KMS in every Region; when decrypting, one that succeeded.
+    #[must_use]
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cmm.stats()
+    }
+}
+
+fn check_stream(expected: &StreamName, found: Option<&[u8]>) -> Result<(), CipherError> {
+    if found == Some(expected.as_str().as_bytes()) {
+        return Ok(());
+    }
+    let name = found.and_then(|bytes| std::str::from_utf8(bytes).ok());
+    Err(CipherError::WrongStream {
+        expected: expected.clone(),
+        found: name.and_then(|name| name.parse().ok()),
+    })
+}
+
+/// The algorithm suite that records are encrypted with: AES-256-GCM with HKDF-SHA512 and key
+/// commitment, with or without a signature. Both are decrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Suite {
+    /// Signed with ECDSA P-384: who can only decrypt cannot forge a record. The default of the
+    /// AWS Encryption SDK.
+    #[default]
+    Signed,
+    /// Not signed, and many times faster: where those who decrypt are trusted as much as those
+    /// who encrypt.
+    Unsigned,
+}
+
+impl FromStr for Suite {
+    type Err = InvalidSuite;
+
+    fn from_str(name: &str) -> Result<Self, InvalidSuite> {
+        match name {
+            "signed" => Ok(Self::Signed),
+            "unsigned" => Ok(Self::Unsigned),
+            _ => Err(InvalidSuite),
+        }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signed => "signed",
+            Self::Unsigned => "unsigned",
+        })
+    }
+}
+
+/// The name of a suite that there is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the suites are 'signed' and 'unsigned'")]
+pub struct InvalidSuite;
+
+/// Sets up a [`RecordCipher`]. Everything is checked in [`build`](Self::build).
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct RecordCipherBuilder {
+    keys: Keys,
+    config: SdkConfig,
+    suite: Suite,
+    frame_length: u64,
+    cache_capacity: usize,
+    max_age: Duration,
+    max_messages: u64,
+    max_bytes: u64,
+}
+
+impl RecordCipherBuilder {
+    /// The algorithm suite to encrypt with; signed by default.
+    pub fn suite(mut self, suite: Suite) -> Self {
+        self.suite = suite;
+        self
+    }
+
+    /// Plaintext bytes per frame of a message, 1,024 to 2^32 - 1; 4,096 by default.
+    pub fn frame_length(mut self, frame_length: u64) -> Self {
+        self.frame_length = frame_length;
+        self
+    }
+
+    /// Data keys that the cache holds at most; 100 by default. Zero caches nothing.
+    pub fn cache_capacity(mut self, cache_capacity: usize) -> Self {
+        self.cache_capacity = cache_capacity;
+        self
+    }
+
+    /// How long a data key is used; five minutes by default.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
+    }
+
+    /// How many records one data key encrypts, 1 to 2^32; 100 by default.
+    pub fn max_messages(mut self, max_messages: u64) -> Self {
+        self.max_messages = max_messages;
+        self
+    }
+
+    /// How many plaintext bytes one data key encrypts; 2^63 - 1 by default.
+    pub fn max_bytes(mut self, max_bytes: u64) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+
+    /// Makes the cipher, and takes the AWS Encryption SDK's one-off initialisation (tens of
+    /// milliseconds) out of the first record. Does not call KMS.
+    ///
+    /// # Errors
+    /// [`SetupError`] names the setting that is not allowed.
+    pub async fn build(self) -> Result<RecordCipher, SetupError> {
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return Err(SetupError::Runtime);
+        }
+        let frame_length = i64::from(
+            u32::try_from(self.frame_length)
+                .ok()
+                .filter(|length| *length >= MIN_FRAME_LENGTH)
+                .ok_or(SetupError::FrameLength(self.frame_length))?,
+        );
+        let cmm = CachingCmm::builder()
+            .keyring(keyring::build(&self.keys, &self.config).await?)
+            .cache(Arc::new(LocalCache::new(self.cache_capacity)))
+            .max_age(self.max_age)
+            .max_messages(self.max_messages)
+            .max_bytes(self.max_bytes)
+            .build()
+            .await?;
+        let engine = AwsEsdk::new(cmm.clone(), self.suite, frame_length)?;
+        engine.warm_up().await?;
+        Ok(RecordCipher { engine, cmm })
+    }
+}

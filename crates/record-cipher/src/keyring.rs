@@ -1,0 +1,141 @@
+//! From [`Keys`] to a keyring of the AWS Encryption SDK.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{Region, SdkConfig};
+use aws_esdk::material_providers::client::Client as MaterialProviders;
+use aws_esdk::material_providers::types::error::Error;
+use aws_esdk::material_providers::types::keyring::KeyringRef;
+use aws_esdk::material_providers::types::material_providers_config::MaterialProvidersConfig;
+use aws_esdk::material_providers::types::{AesWrappingAlg, DiscoveryFilter};
+use aws_smithy_types::Blob;
+
+use crate::error::SetupError;
+use crate::keys::{KeyArn, Keys, KmsKeyId, is_account_id};
+use crate::names::RegionName;
+
+/// How long one attempt to reach KMS may take; the SDK then tries again.
+const KMS_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) async fn build(keys: &Keys, config: &SdkConfig) -> Result<KeyringRef, SetupError> {
+    let keyrings = Keyrings { providers: providers()?, config };
+    match keys {
+        Keys::Encrypt { key, regions } => keyrings.encrypt(key, regions).await,
+        Keys::Decrypt(keys) => keyrings.decrypt(keys).await,
+        Keys::Discover { partition, accounts } => keyrings.discover(partition, accounts).await,
+        Keys::RawAes(key) => raw_aes(key).await,
+    }
+}
+
+struct Keyrings<'a> {
+    providers: MaterialProviders,
+    config: &'a SdkConfig,
+}
+
+impl Keyrings<'_> {
+    async fn encrypt(
+        &self,
+        key: &KmsKeyId,
+        regions: &[RegionName],
+    ) -> Result<KeyringRef, SetupError> {
+        let mut seen = HashSet::new();
+        let mut keyrings = Vec::new();
+        for region in regions {
+            if !seen.insert(region) {
+                return Err(SetupError::RepeatedRegion(region.to_string()));
+            }
+            keyrings.push(self.kms(&key.in_region(region)?, region.as_str()).await?);
+        }
+        if keyrings.is_empty() {
+            return Err(SetupError::Empty("the list of Regions"));
+        }
+        let generator = keyrings.remove(0);
+        let multi = self.providers.create_multi_keyring().generator(generator);
+        multi.child_keyrings(keyrings).send().await.map_err(refused)
+    }
+
+    async fn decrypt(&self, keys: &[KeyArn]) -> Result<KeyringRef, SetupError> {
+        let mut keyrings = Vec::new();
+        for key in keys {
+            keyrings.push(self.kms(&key.to_string(), key.region()).await?);
+        }
+        if keyrings.is_empty() {
+            return Err(SetupError::Empty("the list of key ARNs"));
+        }
+        let multi = self.providers.create_multi_keyring();
+        multi.child_keyrings(keyrings).send().await.map_err(refused)
+    }
+
+    async fn discover(
+        &self,
+        partition: &str,
+        accounts: &[String],
+    ) -> Result<KeyringRef, SetupError> {
+        if accounts.is_empty() {
+            return Err(SetupError::Empty("the list of accounts"));
+        }
+        if let Some(account) = accounts.iter().find(|account| !is_account_id(account)) {
+            return Err(SetupError::Account(account.clone()));
+        }
+        let region = self.config.region().ok_or(SetupError::NoRegion)?.to_string();
+        let filter = DiscoveryFilter::builder()
+            .partition(partition)
+            .account_ids(accounts.to_vec())
+            .build()
+            .map_err(refused)?;
+        self.providers
+            .create_aws_kms_mrk_discovery_keyring()
+            .kms_client(self.kms_client(&region))
+            .region(region)
+            .discovery_filter(filter)
+            .send()
+            .await
+            .map_err(refused)
+    }
+
+    /// For a key of one Region this is AWS's single-Region keyring; a multi-Region key also
+    /// decrypts what its replicas encrypted.
+    async fn kms(&self, key: &str, region: &str) -> Result<KeyringRef, SetupError> {
+        self.providers
+            .create_aws_kms_mrk_keyring()
+            .kms_key_id(key)
+            .kms_client(self.kms_client(region))
+            .send()
+            .await
+            .map_err(refused)
+    }
+
+    fn kms_client(&self, region: &str) -> aws_sdk_kms::Client {
+        let timeouts =
+            TimeoutConfig::builder().operation_attempt_timeout(KMS_ATTEMPT_TIMEOUT).build();
+        let config = aws_sdk_kms::config::Builder::from(self.config)
+            .region(Region::new(region.to_owned()))
+            .timeout_config(timeouts)
+            .build();
+        aws_sdk_kms::Client::from_conf(config)
+    }
+}
+
+pub(crate) async fn raw_aes(key: &[u8; 32]) -> Result<KeyringRef, SetupError> {
+    providers()?
+        .create_raw_aes_keyring()
+        .key_namespace("record-cipher")
+        .key_name("raw-aes")
+        .wrapping_key(Blob::new(*key))
+        .wrapping_alg(AesWrappingAlg::AlgAes256GcmIv12Tag16)
+        .send()
+        .await
+        .map_err(refused)
+}
+
+fn providers() -> Result<MaterialProviders, SetupError> {
+    let config = MaterialProvidersConfig::builder().build().map_err(refused)?;
+    MaterialProviders::from_conf(config).map_err(|error: Error| refused(error))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn refused(error: impl ToString) -> SetupError {
+    SetupError::Sdk(error.to_string())
+}

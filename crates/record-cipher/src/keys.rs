@@ -1,0 +1,271 @@
+//! Which AWS KMS keys a cipher uses, and for what.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::names::RegionName;
+
+/// The keys of a [`RecordCipher`](crate::RecordCipher).
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Keys {
+    /// Encrypts every data key for each of the Regions. The first Region's key generates the data
+    /// key, the others' keys wrap it too, so that any one Region's key decrypts the record.
+    Encrypt {
+        /// The key, by a name that has a meaning in every Region.
+        key: KmsKeyId,
+        /// At least one Region, none twice.
+        regions: Vec<RegionName>,
+    },
+    /// Decrypts only records that were encrypted under one of these keys. They are tried in
+    /// order, so the key of the own Region goes first. A multi-Region key stands for its replicas.
+    Decrypt(Vec<KeyArn>),
+    /// Decrypts records that were encrypted under any key of these accounts in the Region of the
+    /// caller's configuration, as far as the caller has permission.
+    Discover {
+        /// The AWS partition, such as `aws`.
+        partition: String,
+        /// Account ids of twelve digits, at least one.
+        accounts: Vec<String>,
+    },
+    /// Encrypts and decrypts under a key that the caller holds, without AWS KMS: for tests.
+    RawAes([u8; 32]),
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Encrypt { key, regions } => {
+                f.debug_struct("Encrypt").field("key", key).field("regions", regions).finish()
+            }
+            Self::Decrypt(keys) => f.debug_tuple("Decrypt").field(keys).finish(),
+            Self::Discover { partition, accounts } => f
+                .debug_struct("Discover")
+                .field("partition", partition)
+                .field("accounts", accounts)
+                .finish(),
+            Self::RawAes(_) => f.write_str("RawAes([redacted])"),
+        }
+    }
+}
+
+/// A name of a KMS key to encrypt with: `alias/NAME`, the ARN of an alias, or the ARN of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KmsKeyId(Id);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Id {
+    AliasName(String),
+    AliasArn(Arn),
+    KeyArn(KeyArn),
+}
+
+impl FromStr for KmsKeyId {
+    type Err = InvalidKey;
+
+    fn from_str(id: &str) -> Result<Self, InvalidKey> {
+        if let Some(alias) = id.strip_prefix("alias/") {
+            return match alias.is_empty() {
+                true => Err(InvalidKey::Id(id.to_owned())),
+                false => Ok(Self(Id::AliasName(id.to_owned()))),
+            };
+        }
+        let arn = Arn::parse(id).ok_or_else(|| InvalidKey::Id(id.to_owned()))?;
+        Ok(Self(match arn.resource.split_once('/') {
+            Some(("alias", name)) if !name.is_empty() => Id::AliasArn(arn),
+            Some(("key", name)) if !name.is_empty() => Id::KeyArn(KeyArn(arn)),
+            _ => return Err(InvalidKey::Id(id.to_owned())),
+        }))
+    }
+}
+
+impl fmt::Display for KmsKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Id::AliasName(name) => f.write_str(name),
+            Id::AliasArn(arn) => arn.fmt(f),
+            Id::KeyArn(key) => key.fmt(f),
+        }
+    }
+}
+
+impl KmsKeyId {
+    /// The key's identifier in `region`. An alias and a multi-Region key may exist in any Region,
+    /// another key only in its own.
+    pub(crate) fn in_region(&self, region: &RegionName) -> Result<String, InvalidKey> {
+        match &self.0 {
+            Id::AliasName(name) => Ok(name.clone()),
+            Id::AliasArn(arn) => Ok(arn.in_region(region)),
+            Id::KeyArn(KeyArn(arn)) if arn.region == region.as_str() || arn.is_multi_region() => {
+                Ok(arn.in_region(region))
+            }
+            Id::KeyArn(KeyArn(arn)) => {
+                Err(InvalidKey::OtherRegion { key: arn.to_string(), region: region.clone() })
+            }
+        }
+    }
+}
+
+/// The ARN of a KMS key, which is what decryption needs: a message names the key that can decrypt
+/// it by ARN, never by alias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyArn(Arn);
+
+impl FromStr for KeyArn {
+    type Err = InvalidKey;
+
+    fn from_str(arn: &str) -> Result<Self, InvalidKey> {
+        match arn.parse()? {
+            KmsKeyId(Id::KeyArn(key)) => Ok(key),
+            KmsKeyId(Id::AliasName(_) | Id::AliasArn(_)) => {
+                Err(InvalidKey::AliasForDecryption(arn.to_owned()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for KeyArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl KeyArn {
+    /// The Region of the key.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.0.region
+    }
+}
+
+/// `arn:partition:kms:region:account:resource`
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Arn {
+    partition: String,
+    region: String,
+    account: String,
+    resource: String,
+}
+
+impl Arn {
+    fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<_> = text.splitn(6, ':').collect();
+        let &["arn", partition, "kms", region, account, resource] = parts.as_slice() else {
+            return None;
+        };
+        let region: RegionName = region.parse().ok()?;
+        let owned = str::to_owned;
+        (!partition.is_empty() && is_account_id(account)).then(|| Self {
+            partition: owned(partition),
+            region: owned(region.as_str()),
+            account: owned(account),
+            resource: owned(resource),
+        })
+    }
+
+    fn is_multi_region(&self) -> bool {
+        self.resource.starts_with("key/mrk-")
+    }
+
+    fn in_region(&self, region: &RegionName) -> String {
+        Self { region: region.to_string(), ..self.clone() }.to_string()
+    }
+}
+
+impl fmt::Display for Arn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { partition, region, account, resource } = self;
+        write!(f, "arn:{partition}:kms:{region}:{account}:{resource}")
+    }
+}
+
+pub(crate) fn is_account_id(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A KMS key that cannot be used as it is named.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidKey {
+    /// Neither an alias nor an ARN.
+    #[error(
+        "'{0}' is no KMS key: give alias/NAME, an alias ARN or a key ARN \
+         (arn:aws:kms:REGION:ACCOUNT:key/ID)"
+    )]
+    Id(String),
+    /// An alias where a key ARN is needed.
+    #[error(
+        "'{0}' is an alias, and decryption needs the ARN of the key \
+         (arn:aws:kms:REGION:ACCOUNT:key/ID): messages name their keys by ARN"
+    )]
+    AliasForDecryption(String),
+    /// A key of one Region, asked for in another.
+    #[error(
+        "'{key}' does not exist in {region}: give an alias that every Region has, or a \
+         multi-Region key (mrk-…)"
+    )]
+    OtherRegion {
+        /// The key's ARN.
+        key: String,
+        /// The Region it was asked for in.
+        region: RegionName,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/1234";
+    const MULTI_REGION_KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/mrk-1234";
+    const ALIAS: &str = "arn:aws:kms:us-east-1:000000000000:alias/records";
+
+    fn in_ireland(id: &str) -> Result<String, InvalidKey> {
+        id.parse::<KmsKeyId>().unwrap().in_region(&"eu-west-1".parse().unwrap())
+    }
+
+    #[test]
+    fn key_ids_print_as_they_were_given() {
+        for id in ["alias/records", ALIAS, KEY, MULTI_REGION_KEY] {
+            assert_eq!(id.parse::<KmsKeyId>().unwrap().to_string(), id);
+        }
+    }
+
+    #[test]
+    fn what_names_no_key_is_refused() {
+        for id in [
+            "",
+            "records",
+            "alias/",
+            "1234abcd-12ab-34cd-56ef-1234567890ab",
+            "arn:aws:kms:us-east-1:0:key/1234",
+            "arn:aws:kms:us-east-1:000000000000:key/",
+            "arn:aws:s3:us-east-1:000000000000:key/1234",
+        ] {
+            assert!(matches!(id.parse::<KmsKeyId>(), Err(InvalidKey::Id(_))), "{id}");
+        }
+    }
+
+    #[test]
+    fn aliases_and_multi_region_keys_move_between_regions() {
+        assert_eq!(in_ireland("alias/records").unwrap(), "alias/records");
+        assert_eq!(in_ireland(ALIAS).unwrap(), ALIAS.replace("us-east-1", "eu-west-1"));
+        let moved = MULTI_REGION_KEY.replace("us-east-1", "eu-west-1");
+        assert_eq!(in_ireland(MULTI_REGION_KEY).unwrap(), moved);
+        assert!(matches!(in_ireland(KEY), Err(InvalidKey::OtherRegion { .. })));
+    }
+
+    #[test]
+    fn decryption_takes_key_arns_only() {
+        assert_eq!(KEY.parse::<KeyArn>().unwrap().to_string(), KEY);
+        for alias in ["alias/records", ALIAS] {
+            let error = alias.parse::<KeyArn>().unwrap_err();
+            assert_eq!(error, InvalidKey::AliasForDecryption(alias.to_owned()));
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_raw_key() {
+        assert_eq!(format!("{:?}", Keys::RawAes([0x55; 32])), "RawAes([redacted])");
+    }
+}

@@ -1,0 +1,37 @@
+//! The `record-consumer` Lambda function.
+
+use std::time::SystemTime;
+
+use aws_lambda_events::event::kinesis::KinesisEvent;
+use clap::Parser;
+use lambda_runtime::{Context, LambdaEvent, service_fn, tracing};
+use record_consumer::{Consumer, ConsumerSettings};
+use tokio::time::Instant;
+
+/// Lambda function that decrypts the records of a Kinesis stream and writes them to DynamoDB.
+/// Lambda runs it without arguments and sets it by environment variables.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    settings: ConsumerSettings,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    tracing::init_default_subscriber();
+    let args = Args::parse();
+    let config = aws_config::load_from_env().await;
+    let consumer = Consumer::new(&args.settings, &config).await?;
+    let handler = |LambdaEvent { payload, context, .. }: LambdaEvent<KinesisEvent>| {
+        let handled = consumer.handle(payload, deadline(&context));
+        async { Ok::<_, lambda_runtime::Error>(handled.await) }
+    };
+    lambda_runtime::run(service_fn(handler)).await
+}
+
+fn deadline(context: &Context) -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "Lambda gives the deadline in wall-clock time")]
+    let now = SystemTime::now();
+    Instant::now() + context.deadline().duration_since(now).unwrap_or_default()
+}

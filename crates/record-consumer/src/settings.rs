@@ -1,0 +1,154 @@
+//! The function's settings, from environment variables.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use clap::Args;
+use record_cipher::{KeyArn, Keys, RecordCipher, SetupError};
+
+use crate::table::{KeyAttribute, KeyType};
+
+/// The settings of the consumer.
+#[derive(Debug, Clone, Args)]
+pub struct ConsumerSettings {
+    /// Table to write to
+    #[arg(long, env)]
+    pub table_name: String,
+
+    /// ARNs of the KMS keys to decrypt with, separated by commas; this Region's first
+    #[arg(
+        long,
+        env,
+        value_delimiter = ',',
+        required_unless_present = "key_discovery_accounts",
+        conflicts_with = "key_discovery_accounts"
+    )]
+    pub cmk_arn: Vec<KeyArn>,
+
+    /// Instead of CMK_ARN: accounts whose keys in this Region decrypt, separated by commas
+    #[arg(long, env, value_delimiter = ',', requires = "key_discovery_partition")]
+    pub key_discovery_accounts: Vec<String>,
+
+    /// With KEY_DISCOVERY_ACCOUNTS: the accounts' AWS partition, such as aws
+    #[arg(long, env, requires = "key_discovery_accounts")]
+    pub key_discovery_partition: Option<String>,
+
+    /// Data keys held in the cache; 0 turns caching off
+    #[arg(long, env, default_value_t = 100)]
+    pub cache_capacity: usize,
+
+    /// Seconds for which a decrypted data key is used
+    #[arg(long, env, default_value_t = 600)]
+    pub cache_max_age_seconds: u64,
+
+    /// The table's key attributes with their types, such as id:S or pk:S,sk:N; asked of DynamoDB
+    /// if not set
+    #[arg(long, env)]
+    pub table_key_attributes: Option<KeyAttributes>,
+}
+
+impl ConsumerSettings {
+    /// The cipher that these settings describe.
+    ///
+    /// # Errors
+    /// A setting is not allowed.
+    pub async fn cipher(&self, config: &SdkConfig) -> Result<RecordCipher, SetupError> {
+        let keys = match &self.key_discovery_partition {
+            None => Keys::Decrypt(self.cmk_arn.clone()),
+            Some(partition) => Keys::Discover {
+                partition: partition.clone(),
+                accounts: self.key_discovery_accounts.clone(),
+            },
+        };
+        RecordCipher::builder(keys, config)
+            .cache_capacity(self.cache_capacity)
+            .max_age(Duration::from_secs(self.cache_max_age_seconds))
+            .build()
+            .await
+    }
+}
+
+/// The key attributes of a table, written `id:S` or `pk:S,sk:N`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAttributes(pub Vec<KeyAttribute>);
+
+impl FromStr for KeyAttributes {
+    type Err = InvalidKeyAttributes;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKeyAttributes> {
+        let attributes: Vec<_> = text
+            .split(',')
+            .map(key_attribute)
+            .collect::<Option<_>>()
+            .ok_or(InvalidKeyAttributes)?;
+        match attributes.len() {
+            1 | 2 => Ok(Self(attributes)),
+            _ => Err(InvalidKeyAttributes),
+        }
+    }
+}
+
+fn key_attribute(text: &str) -> Option<KeyAttribute> {
+    let (name, key_type) = text.rsplit_once(':')?;
+    let key_type = match key_type {
+        "S" => KeyType::Text,
+        "N" => KeyType::Number,
+        _ => return None,
+    };
+    (!name.is_empty()).then(|| KeyAttribute { name: name.to_owned(), key_type })
+}
+
+/// A text that does not name the key attributes of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("give NAME:S or NAME:N for the partition key, and after a comma for the sort key")]
+pub struct InvalidKeyAttributes;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        settings: ConsumerSettings,
+    }
+
+    const KEY: &str = "arn:aws:kms:eu-west-1:000000000000:key/1";
+
+    fn parse(args: &[&str]) -> Result<ConsumerSettings, String> {
+        let args = ["record-consumer", "--table-name", "t"].iter().chain(args);
+        Cli::try_parse_from(args).map(|cli| cli.settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn keys_are_given_or_discovered() {
+        let other = KEY.replace("eu-west-1", "us-east-1");
+        assert_eq!(parse(&["--cmk-arn", &format!("{KEY},{other}")]).unwrap().cmk_arn.len(), 2);
+        let discovery =
+            ["--key-discovery-accounts", "000000000000", "--key-discovery-partition", "aws"];
+        assert!(parse(&discovery).is_ok());
+        assert!(parse(&[]).is_err());
+        assert!(parse(&discovery[..2]).is_err());
+        assert!(parse(&discovery[2..]).is_err());
+        assert!(parse(&[&["--cmk-arn", KEY], discovery.as_slice()].concat()).is_err());
+    }
+
+    #[test]
+    fn an_alias_is_refused_with_the_reason() {
+        let error = parse(&["--cmk-arn", "alias/records"]).unwrap_err();
+        assert!(error.contains("decryption needs the ARN of the key"), "{error}");
+    }
+
+    #[test]
+    fn key_attributes_have_names_and_types() {
+        let parsed = "pk:S,a:b:N".parse::<KeyAttributes>().unwrap().0;
+        assert_eq!((parsed[0].name.as_str(), parsed[0].key_type), ("pk", KeyType::Text));
+        assert_eq!((parsed[1].name.as_str(), parsed[1].key_type), ("a:b", KeyType::Number));
+        for text in ["", "id", "id:X", ":S", "a:S,b:S,c:S", "a:S,"] {
+            assert!(text.parse::<KeyAttributes>().is_err(), "{text}");
+        }
+    }
+}

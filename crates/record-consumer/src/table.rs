@@ -1,0 +1,164 @@
+//! The DynamoDB table, behind the two calls that the consumer makes.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, PutRequest, ScalarAttributeType, TableDescription, WriteRequest,
+};
+use futures::future::BoxFuture;
+
+/// An item of a table.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// A key attribute of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAttribute {
+    /// The attribute's name.
+    pub name: String,
+    /// The attribute's type.
+    pub key_type: KeyType,
+}
+
+/// The type of a key attribute. JSON has no binary values, so there is no binary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyType {
+    /// A string, DynamoDB's `S`.
+    Text,
+    /// A number, DynamoDB's `N`.
+    Number,
+}
+
+/// What the consumer asks of a table.
+pub trait Table: Send + Sync + fmt::Debug {
+    /// Puts up to 25 items of different keys, and returns those that were not processed.
+    fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, WriteError>>;
+}
+
+/// Why DynamoDB failed a write request as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriteError {
+    /// An item of the request is not valid. DynamoDB does not say which.
+    Invalid(String),
+    /// The same request may soon succeed: throttling, time-outs, trouble on the network or in
+    /// DynamoDB.
+    Unavailable(String),
+    /// The same request will fail until an operator mends something: permission, a missing table.
+    Denied(String),
+}
+
+/// A table that the consumer cannot write to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// DynamoDB did not describe the table.
+    #[error("table {table} cannot be described: {code}")]
+    Description {
+        /// The table's name.
+        table: String,
+        /// DynamoDB's error code.
+        code: String,
+    },
+    /// A key attribute is binary.
+    #[error("table {table} has the binary key attribute {attribute}, which no JSON value can be")]
+    BinaryKey {
+        /// The table's name.
+        table: String,
+        /// The attribute's name.
+        attribute: String,
+    },
+}
+
+/// A table of DynamoDB.
+#[derive(Debug, Clone)]
+pub(crate) struct DynamoDb {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+}
+
+impl DynamoDb {
+    pub(crate) fn new(config: &SdkConfig, table: &str) -> Self {
+        Self { client: aws_sdk_dynamodb::Client::new(config), table: table.to_owned() }
+    }
+
+    /// The partition key and, if there is one, the sort key.
+    pub(crate) async fn key_attributes(&self) -> Result<Vec<KeyAttribute>, TableError> {
+        let request = self.client.describe_table().table_name(&self.table);
+        let output = request.send().await.map_err(|error| TableError::Description {
+            table: self.table.clone(),
+            code: code(&error).to_owned(),
+        })?;
+        let table = output.table.ok_or_else(|| TableError::Description {
+            table: self.table.clone(),
+            code: "the answer holds no description".to_owned(),
+        })?;
+        key_attributes(&self.table, &table)
+    }
+}
+
+fn key_attributes(name: &str, table: &TableDescription) -> Result<Vec<KeyAttribute>, TableError> {
+    let key_type = |attribute: &str| {
+        let definitions = table.attribute_definitions();
+        let definition = definitions.iter().find(|found| found.attribute_name == attribute)?;
+        match definition.attribute_type {
+            ScalarAttributeType::S => Some(KeyType::Text),
+            ScalarAttributeType::N => Some(KeyType::Number),
+            _ => None,
+        }
+    };
+    let keys = table.key_schema().iter().map(|key| match key_type(&key.attribute_name) {
+        Some(key_type) => Ok(KeyAttribute { name: key.attribute_name.clone(), key_type }),
+        None => Err(TableError::BinaryKey {
+            table: name.to_owned(),
+            attribute: key.attribute_name.clone(),
+        }),
+    });
+    keys.collect()
+}
+
+impl Table for DynamoDb {
+    fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, WriteError>> {
+        Box::pin(async {
+            let requests = items.into_iter().map(put_request).collect();
+            let request = self.client.batch_write_item().request_items(&self.table, requests);
+            let output = request.send().await.map_err(|error| write_error(&error))?;
+            let unprocessed = output.unprocessed_items.unwrap_or_default().into_values().flatten();
+            Ok(unprocessed.filter_map(|request| Some(request.put_request?.item)).collect())
+        })
+    }
+}
+
+fn put_request(item: Item) -> WriteRequest {
+    let put = PutRequest::builder().set_item(Some(item)).build().expect("the item is set");
+    WriteRequest::builder().put_request(put).build()
+}
+
+fn write_error(error: &SdkError<BatchWriteItemError>) -> WriteError {
+    let code = code(error).to_owned();
+    match error {
+        SdkError::ServiceError(answer) if answer.raw().status().is_client_error() => {
+            match code.as_str() {
+                "ValidationException" => WriteError::Invalid(code),
+                "ProvisionedThroughputExceededException"
+                | "ThrottlingException"
+                | "RequestLimitExceeded"
+                | "LimitExceededException" => WriteError::Unavailable(code),
+                _ => WriteError::Denied(code),
+            }
+        }
+        _ => WriteError::Unavailable(code),
+    }
+}
+
+/// DynamoDB's error code. Its messages may quote values of the item, so they are not used.
+fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> &str {
+    match error {
+        SdkError::TimeoutError(_) => "it did not answer in time",
+        SdkError::DispatchFailure(_) => "it could not be reached",
+        SdkError::ServiceError(answer) => answer.err().code().unwrap_or("unknown error"),
+        _ => "the answer could not be read",
+    }
+}

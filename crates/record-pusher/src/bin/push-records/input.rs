@@ -1,0 +1,102 @@
+//! Lines of files and of standard input.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, stdin};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use record_pusher::Record;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Lines that are read ahead of the batches.
+const READ_AHEAD: usize = 500;
+
+/// A line of the input.
+pub(crate) struct Line {
+    /// `FILE:LINE`
+    pub(crate) place: String,
+    pub(crate) bytes: usize,
+    /// The record, or why the line holds none.
+    pub(crate) record: Result<Record, String>,
+}
+
+/// All the input, opened.
+pub(crate) struct Input(Vec<Source>);
+
+struct Source {
+    name: String,
+    /// Of a regular file, in bytes.
+    size: Option<u64>,
+    reader: Box<dyn Read + Send>,
+}
+
+impl Input {
+    /// Opens all files, so that a wrong name is found before anything is pushed.
+    pub(crate) fn open(files: &[PathBuf]) -> anyhow::Result<Self> {
+        if files.is_empty() {
+            return Ok(Self(vec![standard_input()]));
+        }
+        files.iter().map(|path| open(path)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Bytes of the whole input, if it is known.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.0.iter().map(|source| source.size).sum()
+    }
+
+    /// Reads the lines on a thread of its own, until the end, or with `fail_fast` until the first
+    /// line that holds no record.
+    pub(crate) fn read(self, fail_fast: bool) -> Receiver<Line> {
+        let (sender, receiver) = channel(READ_AHEAD);
+        tokio::task::spawn_blocking(move || {
+            for source in self.0 {
+                if source.read(fail_fast, &sender).is_none() {
+                    break;
+                }
+            }
+        });
+        receiver
+    }
+}
+
+fn standard_input() -> Source {
+    Source { name: "<stdin>".to_owned(), size: None, reader: Box::new(stdin()) }
+}
+
+fn open(path: &Path) -> anyhow::Result<Source> {
+    if path == Path::new("-") {
+        return Ok(standard_input());
+    }
+    let name = path.display().to_string();
+    let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+    let metadata = file.metadata().with_context(|| format!("cannot read {name}"))?;
+    anyhow::ensure!(!metadata.is_dir(), "cannot read {name}: it is a directory");
+    let size = metadata.is_file().then_some(metadata.len());
+    Ok(Source { name, size, reader: Box::new(file) })
+}
+
+impl Source {
+    /// `None` when reading is to stop.
+    fn read(self, fail_fast: bool, lines: &Sender<Line>) -> Option<()> {
+        let mut reader = BufReader::new(self.reader);
+        for number in 1.. {
+            let place = format!("{}:{number}", self.name);
+            let mut text = Vec::new();
+            let record = match reader.read_until(b'\n', &mut text) {
+                Ok(0) => break,
+                Ok(_) if text.trim_ascii().is_empty() => continue,
+                Ok(_) => Record::from_json(&text).map_err(|error| error.to_string()),
+                Err(error) => Err(format!("cannot be read: {error}")),
+            };
+            let (unreadable, rejected) = (text.is_empty(), record.is_err());
+            lines.blocking_send(Line { place, bytes: text.len(), record }).ok()?;
+            if rejected && fail_fast {
+                return None;
+            }
+            if unreadable {
+                break;
+            }
+        }
+        Some(())
+    }
+}

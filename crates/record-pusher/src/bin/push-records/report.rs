@@ -1,0 +1,190 @@
+//! Progress, problems and the summary.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use record_pusher::{CacheStats, Outcome, PushError, RegionName};
+use serde::Serialize;
+
+use crate::args::Output;
+use crate::{PushResult, Pushed};
+
+/// What has happened so far. Shows a progress bar if standard error is a terminal.
+pub(crate) struct Report {
+    bar: ProgressBar,
+    summary: Summary,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    /// Lines that held a record.
+    records: u64,
+    /// Records that reached every Region.
+    delivered: u64,
+    undelivered: u64,
+    rejected_lines: u64,
+    plaintext_bytes: u64,
+    elapsed_seconds: f64,
+    regions: BTreeMap<String, RegionSummary>,
+    cache: CacheSummary,
+}
+
+#[derive(Default, Serialize)]
+struct RegionSummary {
+    delivered: u64,
+    undelivered: u64,
+}
+
+#[derive(Default, Serialize)]
+struct CacheSummary {
+    hits: u64,
+    misses: u64,
+    /// Share of records encrypted without a new data key.
+    hit_rate: f64,
+}
+
+impl From<CacheStats> for CacheSummary {
+    fn from(stats: CacheStats) -> Self {
+        let hit_rate = stats.hit_rate().unwrap_or_default();
+        Self { hits: stats.hits, misses: stats.misses, hit_rate }
+    }
+}
+
+impl Report {
+    /// `size` is that of the input in bytes, if it is known.
+    pub(crate) fn new(regions: &[RegionName], size: Option<u64>) -> Self {
+        let summary = Summary {
+            records: 0,
+            delivered: 0,
+            undelivered: 0,
+            rejected_lines: 0,
+            plaintext_bytes: 0,
+            elapsed_seconds: 0.0,
+            regions: regions.iter().map(|name| (name.to_string(), Default::default())).collect(),
+            cache: CacheSummary::default(),
+        };
+        Self { bar: progress_bar(size), summary }
+    }
+
+    /// Counts a batch, and names each line that did not get through.
+    pub(crate) fn add(&mut self, batch: Vec<Pushed>, cache: CacheStats) {
+        for Pushed { place, bytes, result } in batch {
+            self.bar.inc(bytes as u64);
+            match result {
+                PushResult::Rejected(reason) => {
+                    self.summary.rejected_lines += 1;
+                    self.problem(&place, &reason);
+                }
+                PushResult::Pushed(outcome) => {
+                    self.summary.plaintext_bytes += bytes as u64;
+                    self.count(&place, &outcome);
+                }
+            }
+        }
+        self.bar.set_message(self.message(cache));
+    }
+
+    fn count(&mut self, place: &str, outcome: &Result<Outcome, PushError>) {
+        self.summary.records += 1;
+        if outcome.as_ref().is_ok_and(Outcome::is_delivered) {
+            self.summary.delivered += 1;
+        } else {
+            self.summary.undelivered += 1;
+        }
+        if let Err(error) = outcome {
+            self.problem(place, &error.to_string());
+        }
+        for (name, region) in &mut self.summary.regions {
+            let delivery = outcome.as_ref().ok().and_then(|outcome| {
+                outcome.regions.iter().find(|(region, _)| region.as_str() == name)
+            });
+            match delivery {
+                Some((_, Ok(_))) => region.delivered += 1,
+                _ => region.undelivered += 1,
+            }
+        }
+        for (region, delivery) in outcome.iter().flat_map(|outcome| &outcome.regions) {
+            if let Err(error) = delivery {
+                self.problem(place, &format!("not delivered to {region}: {error}"));
+            }
+        }
+    }
+
+    /// Prints a line above the progress bar.
+    fn problem(&self, place: &str, problem: &str) {
+        self.bar.suspend(|| eprintln!("{place}: {problem}"));
+    }
+
+    fn message(&self, cache: CacheStats) -> String {
+        let Summary { records, undelivered, rejected_lines, .. } = self.summary;
+        let hit_rate = 100.0 * cache.hit_rate().unwrap_or_default();
+        let failures = HumanCount(undelivered + rejected_lines);
+        format!("{} records, {failures} failures, {hit_rate:.1} % cache hits", HumanCount(records))
+    }
+
+    /// Ends the progress bar and takes the time.
+    pub(crate) fn finish(mut self, cache: CacheStats) -> Self {
+        self.bar.finish_and_clear();
+        self.summary.elapsed_seconds = self.bar.elapsed().as_secs_f64();
+        self.summary.cache = cache.into();
+        self
+    }
+
+    /// Whether every line was a record that reached every Region.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.summary.undelivered == 0 && self.summary.rejected_lines == 0
+    }
+
+    pub(crate) fn print(&self, output: Output) {
+        match output {
+            Output::Human => eprint!("{}", self.text()),
+            Output::Json => {
+                let json = serde_json::to_string(&self.summary).expect("a summary is JSON");
+                #[expect(clippy::print_stdout, reason = "what --output json is for")]
+                {
+                    println!("{json}");
+                }
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let Summary {
+            records, delivered, rejected_lines, plaintext_bytes, elapsed_seconds, ..
+        } = self.summary;
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people to read")]
+        let rate = records as f64 / elapsed_seconds;
+        let mut text = format!(
+            "{} of {} records ({}) delivered to every Region in {elapsed_seconds:.2} s, \
+             {rate:.0} records/s\n",
+            HumanCount(delivered),
+            HumanCount(records),
+            HumanBytes(plaintext_bytes),
+        );
+        for (region, RegionSummary { delivered, undelivered }) in &self.summary.regions {
+            text += &format!("  {region}: {delivered} delivered, {undelivered} not\n");
+        }
+        let CacheSummary { hits, misses, hit_rate } = self.summary.cache;
+        let percent = 100.0 * hit_rate;
+        text += &format!("  data keys: {misses} made, {hits} reused ({percent:.1} % cache hits)\n");
+        if rejected_lines > 0 {
+            text += &format!("  {rejected_lines} lines held no record\n");
+        }
+        text
+    }
+}
+
+fn progress_bar(size: Option<u64>) -> ProgressBar {
+    let (bar, template) = match size {
+        Some(size) => (
+            ProgressBar::new(size),
+            "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta}  {msg}",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes} {binary_bytes_per_sec}  {msg}"),
+    };
+    let style = ProgressStyle::with_template(template).expect("the template is well-formed");
+    bar.set_style(style);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}

@@ -1,0 +1,27 @@
+//! The `record-pusher` Lambda function.
+
+use clap::Parser;
+use lambda_runtime::{LambdaEvent, service_fn, tracing};
+use record_pusher::lambda::{PushEvent, PushResponse, handle};
+use record_pusher::{PusherSettings, RecordPusher};
+
+/// Lambda function that encrypts the records of its event and puts them to a Kinesis stream in
+/// every Region. Lambda runs it without arguments and sets it by environment variables.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    settings: PusherSettings,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    tracing::init_default_subscriber();
+    let args = Args::parse();
+    let config = aws_config::load_from_env().await;
+    let pusher = RecordPusher::new(&args.settings, &config).await?;
+    let handler = |event: LambdaEvent<PushEvent>| async {
+        Ok::<PushResponse, lambda_runtime::Error>(handle(&pusher, event.payload).await)
+    };
+    lambda_runtime::run(service_fn(handler)).await
+}

@@ -1,0 +1,47 @@
+//! Pushes records to a Kinesis stream in several Regions, encrypted before they leave the process.
+//!
+//! A [`RecordPusher`] turns a map into JSON, encrypts it once, and puts the same ciphertext under
+//! the same partition key to the stream in every Region. Data keys are cached, so AWS KMS is
+//! called once per hundred records.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use record_pusher::{PusherSettings, RecordPusher};
+//!
+//! let settings = PusherSettings::new(
+//!     "records".parse()?,
+//!     "alias/sealstream".parse()?,
+//!     vec!["us-east-1".parse()?, "eu-west-1".parse()?],
+//! );
+//! let config = aws_config::load_from_env().await;
+//! let pusher = RecordPusher::new(&settings, &config).await?;
+//!
+//! let mut record = serde_json::Map::new();
+//! record.insert("id".into(), "42".into());
+//! record.insert("amount".into(), 1250.into());
+//! let outcome = pusher.put_record(&record).await?;
+//! for (region, delivery) in &outcome.regions {
+//!     match delivery {
+//!         Ok(at) => println!("{region}: {} {}", at.shard_id, at.sequence_number),
+//!         Err(error) => println!("{region}: {error}"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod delivery;
+#[cfg(feature = "lambda")]
+pub mod lambda;
+mod outcome;
+mod pusher;
+mod record;
+mod settings;
+
+pub use outcome::{Delivery, DeliveryError, Outcome, PushError};
+pub use pusher::RecordPusher;
+pub use record::{NotARecord, Record};
+pub use record_cipher::{
+    CacheStats, CipherError, ErrorKind, KmsKeyId, RegionName, SetupError, StreamName, Suite,
+};
+pub use settings::PusherSettings;

@@ -1,0 +1,104 @@
+//! Records before they are encrypted.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// A record: a JSON object, as the text that will be encrypted. Numbers keep every digit of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record(Vec<u8>);
+
+impl Record {
+    /// The record that a JSON text is.
+    ///
+    /// # Errors
+    /// The text is not JSON, or not an object.
+    pub fn from_json(text: &[u8]) -> Result<Self, NotARecord> {
+        let text = std::str::from_utf8(text).map_err(|_| NotARecord::NotUtf8)?.trim();
+        match serde_json::from_str::<HashMap<String, IgnoredAny>>(text) {
+            Ok(_) => Ok(Self(text.into())),
+            Err(error) if error.classify() == Category::Data => Err(NotARecord::NotAnObject),
+            Err(error) => Err(NotARecord::NotJson { line: error.line(), column: error.column() }),
+        }
+    }
+
+    pub(crate) fn into_json(self) -> Vec<u8> {
+        self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn as_json(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&Map<String, Value>> for Record {
+    fn from(map: &Map<String, Value>) -> Self {
+        Self(serde_json::to_vec(map).expect("a map with text keys is JSON"))
+    }
+}
+
+impl TryFrom<&RawValue> for Record {
+    type Error = NotARecord;
+
+    fn try_from(json: &RawValue) -> Result<Self, NotARecord> {
+        Self::from_json(json.get().as_bytes())
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("bytes", &self.0.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a text is no record. Says nothing of what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotARecord {
+    /// It is not UTF-8.
+    #[error("is not UTF-8")]
+    NotUtf8,
+    /// It is not JSON.
+    #[error("is not valid JSON (line {line}, column {column})")]
+    NotJson {
+        /// Line of the text, from 1.
+        line: usize,
+        /// Column of the line.
+        column: usize,
+    },
+    /// It is JSON, but not an object.
+    #[error("is not a JSON object")]
+    NotAnObject,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_objects_are_records() {
+        for text in ["{}", r#" {"a":1e400} "#, r#"{"a":{"b":[1,null]}}"#] {
+            let record = Record::from_json(text.as_bytes()).unwrap();
+            assert_eq!(record.into_json(), text.trim().as_bytes());
+        }
+        for text in ["[]", "1", "null", r#""text""#, "[{}]"] {
+            assert_eq!(Record::from_json(text.as_bytes()), Err(NotARecord::NotAnObject), "{text}");
+        }
+        for text in ["", "{", r#"{"a":}"#, "{} {}", "{\"a\":\"\u{1}\"}", "{'a':1}"] {
+            let error = Record::from_json(text.as_bytes()).unwrap_err();
+            assert!(matches!(error, NotARecord::NotJson { .. }), "{text}");
+        }
+        assert_eq!(Record::from_json(b"{\"a\":\"\xff\"}"), Err(NotARecord::NotUtf8));
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_the_record() {
+        let record = Record::from_json(br#"{"name":"marker"}"#).unwrap();
+        assert_eq!(format!("{record:?}"), "Record { bytes: 17, .. }");
+    }
+}

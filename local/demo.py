@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deploys the pipeline on a local AWS in two Regions, sends encrypted records through it and shows what happened."""
+
+import argparse
+import collections
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+from stack import ROOT, Stack, StackError, build_binaries, parse_json, wait_until
+
+REGIONS = ["us-east-1", "eu-west-1"]
+SAMPLE = ROOT / "events" / "sample-records.ndjson"
+INVOCATION = ROOT / "events" / "record-pusher.json"
+ARRIVAL_SECONDS = 120
+
+
+def main() -> None:
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()
+    arguments = parse_arguments(len(lines))
+    # As with Ctrl-C, leave by way of an exception, so that the stack is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        run(lines[: arguments.records], arguments.keep)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except (StackError, BotoCoreError, ClientError) as error:
+        sys.exit(f"demo: {error}")
+
+
+def parse_arguments(available: int) -> argparse.Namespace:
+    def count(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= available:
+            raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {available}")
+        return int(text)
+
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument(
+        "--records",
+        type=count,
+        default=available,
+        metavar="N",
+        help=f"send the first N of the {available} sample records (default: all)",
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the local AWS running and say how to use it")
+    return parser.parse_args()
+
+
+def run(lines: list[str], keep: bool) -> None:
+    say("Building the binaries")
+    binaries = build_binaries()
+
+    say("Starting the local AWS")
+    with Stack() as stack:
+        say(f"Deploying infra/template.yaml in {' and '.join(REGIONS)}")
+        outputs = deploy(stack, binaries)
+        show_the_way(stack, binaries, outputs, lines)
+        if keep:
+            stack.keep()
+            say_how_to_go_on(stack, binaries, outputs)
+    if not keep:
+        say("\nThe local AWS is stopped. To look around in it: scripts/demo --keep")
+
+
+def show_the_way(stack: Stack, binaries: dict[str, Path], outputs: dict[str, dict], lines: list[str]) -> None:
+    say(f"Pushing {len(lines)} records with push-records")
+    started = time.monotonic()
+    summary = push(stack, binaries["push-records"], lines)
+    sent = [parse_json(line) for line in lines]
+    wait_for_items(stack, outputs, sent)
+    seconds = time.monotonic() - started
+    calls = stack.kms_calls()
+
+    say("Pushing two more with the function record-pusher")
+    invocation = INVOCATION.read_text(encoding="utf-8")
+    invoke(stack, outputs[REGIONS[0]]["PusherFunction"], invocation)
+    wait_for_items(stack, outputs, sent + parse_json(invocation)["records"])
+
+    report(stack, outputs, summary, calls, seconds)
+    show_item(stack, REGIONS[1], outputs[REGIONS[1]]["TableName"], sent[0]["id"])
+
+
+def deploy(stack: Stack, binaries: dict[str, Path]) -> dict[str, dict]:
+    packages = {
+        "RecordConsumer": stack.package(binaries["record-consumer"]),
+        "RecordPusher": stack.package(binaries["record-pusher"]),
+    }
+    pusher_regions = {REGIONS[0]: ",".join(REGIONS)}
+    return {region: stack.deploy(region, packages, PusherRegions=pusher_regions.get(region, "")) for region in REGIONS}
+
+
+def push(stack: Stack, push_records: Path, lines: list[str]) -> dict:
+    """Runs push-records and returns its summary."""
+    source = stack.directory / "records.ndjson"
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    command = [*push_command(push_records), "--output", "json", str(source)]
+    result = subprocess.run(command, env=stack.environment(), stdout=subprocess.PIPE, check=False)
+    if result.returncode != 0:
+        raise StackError(f"push-records failed with exit code {result.returncode}")
+    return json.loads(result.stdout)
+
+
+def push_command(push_records: Path) -> list[str]:
+    return [
+        str(push_records),
+        *("--regions", ",".join(REGIONS)),
+        *("--kms-key", "alias/sealstream"),
+        *("--stream", "records"),
+    ]
+
+
+def invoke(stack: Stack, function: str, payload: str) -> None:
+    response = stack.client("lambda", REGIONS[0]).invoke(FunctionName=function, Payload=payload.encode())
+    if "FunctionError" in response:
+        raise StackError(
+            f"{function} failed: {response['Payload'].read().decode()}\n{stack.function_log(REGIONS[0], function)}"
+        )
+
+
+def wait_for_items(stack: Stack, outputs: dict[str, dict], records: list[dict]) -> None:
+    """Waits until the table in every Region holds exactly the records that were sent."""
+    expected = {record["id"]: record for record in records}
+    for region in REGIONS:
+        wait_for_table(stack, region, outputs[region], expected)
+
+
+def wait_for_table(stack: Stack, region: str, outputs: dict, expected: dict[str, dict]) -> None:
+    def arrived() -> bool:
+        items = {item["id"]: item for item in stack.table_items(region, outputs["TableName"])}
+        progress(f"  {region}: {len(items)} of {len(expected)} items")
+        return items == expected
+
+    try:
+        wait_until(arrived, ARRIVAL_SECONDS, f"the table in {region} does not hold exactly what was sent")
+    except StackError as error:
+        log = stack.directory / f"record-consumer.{region}.log"
+        log.write_text(stack.function_log(region, outputs["ConsumerFunction"]), encoding="utf-8")
+        raise StackError(f"{error}; the consumer's log: {log}") from error
+    finally:
+        progress("")
+
+
+def report(stack: Stack, outputs: dict, summary: dict, calls: dict[str, collections.Counter], seconds: float) -> None:
+    records = summary["records"]
+    say(f"\n{records} records ({summary['plaintext_bytes']:,} bytes) went through in {seconds:.1f} s\n")
+
+    say("Items in the tables, each compared with the record that was sent (two came from the function)")
+    for region in REGIONS:
+        table = outputs[region]["TableName"]
+        say(f"  {region:12} {len(stack.table_items(region, table)):6}  {table}")
+
+    say(f"\nKMS calls for the {records} records      made   without caching")
+    total = collections.Counter()
+    for region in REGIONS:
+        without_caching = {"GenerateDataKey" if region == REGIONS[0] else "Encrypt": records, "Decrypt": records}
+        for operation, uncached in without_caching.items():
+            made = calls[region][operation]
+            total += {"made": made, "uncached": uncached}
+            say(f"  {region:12} {operation:18} {made:6} {uncached:17}")
+    say(f"  {'':12} {'in all':18} {total['made']:6} {total['uncached']:17}")
+
+    cache = summary["cache"]
+    say(f"\nThe pusher's cache: {cache['hits']} hits, {cache['misses']} misses, hit rate {cache['hit_rate']:.1%}")
+
+
+def show_item(stack: Stack, region: str, table: str, record_id: str) -> None:
+    item = stack.client("dynamodb", region).get_item(TableName=table, Key={"id": {"S": record_id}})["Item"]
+    say(f"\nThe first record, as the table in {region} has it")
+    for name, value in item.items():
+        say(f"  {name:14} {json.dumps(value, ensure_ascii=False)}")
+
+
+def say_how_to_go_on(stack: Stack, binaries: dict[str, Path], outputs: dict[str, dict]) -> None:
+    push_more = shlex.join([*push_command(binaries["push-records"]), str(SAMPLE)])
+    table = outputs[REGIONS[1]]["TableName"]
+    consumer = outputs[REGIONS[1]]["ConsumerFunction"]
+    python = shlex.quote(sys.executable)
+    scan = (
+        f'import boto3; print(*boto3.resource("dynamodb", "{REGIONS[1]}").Table("{table}").scan()["Items"], sep="\\n")'
+    )
+    say(
+        f"""
+The local AWS is up at {stack.endpoint}
+
+Use it from this shell:
+  export AWS_ENDPOINT_URL={stack.endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+
+Push more (any file with one JSON object a line, each with a string attribute "id"):
+  {push_more}
+
+Read the table and the consumer's log with the AWS CLI:
+  aws dynamodb scan --region {REGIONS[1]} --table-name {table}
+  aws logs tail --region {REGIONS[1]} /aws/lambda/{consumer}
+
+Read the table without it:
+  {python} -c '{scan}'
+
+Stop it (the server and its functions):
+  kill -- -{stack.process_group}
+
+Its logs are in {stack.directory}, which can be removed once it is stopped."""
+    )
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def progress(text: str) -> None:
+    """Replaces the current line of a terminal; silent elsewhere."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
