@@ -1,0 +1,153 @@
+//! The AWS Encryption SDK as the reference: its keyring, its materials, its `encrypt` and
+//! `decrypt`.
+
+use std::collections::HashMap;
+
+use aws_esdk::material_providers::client::Client as MaterialProviders;
+use aws_esdk::material_providers::types::cryptographic_materials_manager::CryptographicMaterialsManagerRef;
+use aws_esdk::material_providers::types::keyring::KeyringRef;
+use aws_esdk::material_providers::types::material_providers_config::MaterialProvidersConfig;
+use aws_esdk::material_providers::types::{
+    AesWrappingAlg, AlgorithmSuiteId, CommitmentPolicy, EncryptedDataKey as VendorKey,
+    EncryptionMaterials, EsdkAlgorithmSuiteId, EsdkCommitmentPolicy,
+};
+use aws_esdk::{AwsEncryptionSdkConfig, Client};
+use aws_smithy_types::Blob;
+use esdk_message::{
+    DecryptionKey, EncryptedDataKey, EncryptionKey, Limits, Suite, UnverifiedMessage,
+};
+
+pub(crate) type Context = HashMap<String, String>;
+
+pub(crate) struct Vendor {
+    client: Client,
+    keyring: KeyringRef,
+    cmm: CryptographicMaterialsManagerRef,
+}
+
+impl Vendor {
+    /// With this many wrapping keys, and so encrypted data keys in a message.
+    pub(crate) async fn new(keys: u8) -> Self {
+        let config = MaterialProvidersConfig::builder().build().unwrap();
+        let providers = MaterialProviders::from_conf(config).unwrap();
+        let mut keyrings = Vec::new();
+        for number in 0..keys {
+            let keyring = providers
+                .create_raw_aes_keyring()
+                .key_namespace("esdk-message")
+                .key_name(format!("key {number}"))
+                .wrapping_key(Blob::new([number; 32]))
+                .wrapping_alg(AesWrappingAlg::AlgAes256GcmIv12Tag16);
+            keyrings.push(keyring.send().await.unwrap());
+        }
+        let generator = keyrings.remove(0);
+        let multi = providers.create_multi_keyring().generator(generator).child_keyrings(keyrings);
+        let keyring = multi.send().await.unwrap();
+        let cmm = providers.create_default_cryptographic_materials_manager();
+        let cmm = cmm.keyring(keyring.clone()).send().await.unwrap();
+        let client = Client::from_conf(AwsEncryptionSdkConfig::builder().build().unwrap()).unwrap();
+        Self { client, keyring, cmm }
+    }
+
+    pub(crate) async fn encrypt(
+        &self,
+        suite: Suite,
+        context: &Context,
+        frame_length: u32,
+        plaintext: &[u8],
+    ) -> Vec<u8> {
+        let request = self.client.encrypt().keyring(self.keyring.clone()).plaintext(plaintext);
+        let request = request.encryption_context(context.clone()).algorithm_suite_id(vendor(suite));
+        let output = request.frame_length(i64::from(frame_length)).send().await.unwrap();
+        output.ciphertext.unwrap().into_inner()
+    }
+
+    /// `None` if the SDK refuses the message.
+    pub(crate) async fn decrypt(&self, message: &[u8]) -> Option<(Vec<u8>, Context)> {
+        let request = self.client.decrypt().keyring(self.keyring.clone()).ciphertext(message);
+        let output = request.send().await.ok()?;
+        Some((output.plaintext?.into_inner(), output.encryption_context?))
+    }
+
+    pub(crate) async fn encryption_key(&self, suite: Suite, context: &Context) -> EncryptionKey {
+        prepare(&self.materials(suite, context).await)
+    }
+
+    pub(crate) async fn materials(&self, suite: Suite, context: &Context) -> EncryptionMaterials {
+        let request = self.cmm.get_encryption_materials();
+        let output = request
+            .algorithm_suite_id(AlgorithmSuiteId::Esdk(vendor(suite)))
+            .commitment_policy(policy())
+            .encryption_context(context.clone())
+            .send()
+            .await;
+        output.unwrap().encryption_materials.unwrap()
+    }
+
+    /// The key for a message, by the SDK's materials for what its header says.
+    pub(crate) async fn decryption_key(
+        &self,
+        message: &UnverifiedMessage<'_>,
+    ) -> Option<DecryptionKey> {
+        let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+        let keys = message.encrypted_data_keys().iter().map(|key| {
+            VendorKey::builder()
+                .key_provider_id(key.provider_id)
+                .key_provider_info(Blob::new(key.provider_info))
+                .ciphertext(Blob::new(key.ciphertext))
+                .build()
+                .unwrap()
+        });
+        let request = self.cmm.decrypt_materials();
+        let output = request
+            .algorithm_suite_id(AlgorithmSuiteId::Esdk(vendor(message.suite())))
+            .commitment_policy(policy())
+            .encryption_context(message.encryption_context().iter().map(owned).collect::<Context>())
+            .encrypted_data_keys(keys.collect::<Vec<_>>())
+            .send()
+            .await;
+        let materials = output.ok()?.decryption_materials.unwrap();
+        let verification_key = materials.verification_key.map(Blob::into_inner);
+        let data_key = materials.plaintext_data_key.unwrap();
+        Some(DecryptionKey::new(data_key.as_ref(), verification_key.as_deref()).unwrap())
+    }
+
+    /// `None` if this crate refuses the message.
+    pub(crate) async fn decrypt_natively(&self, message: &[u8]) -> Option<(Vec<u8>, Context)> {
+        let message = UnverifiedMessage::parse(message, Limits::default()).ok()?;
+        let key = self.decryption_key(&message).await?;
+        let decrypted = message.decrypt(&key).ok()?;
+        Some((decrypted.plaintext.to_vec(), decrypted.encryption_context.into_iter().collect()))
+    }
+}
+
+pub(crate) fn prepare(materials: &EncryptionMaterials) -> EncryptionKey {
+    let keys = materials.encrypted_data_keys.as_ref().unwrap();
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|key| EncryptedDataKey {
+            provider_id: key.key_provider_id.as_ref().unwrap(),
+            provider_info: key.key_provider_info.as_ref().unwrap().as_ref(),
+            ciphertext: key.ciphertext.as_ref().unwrap().as_ref(),
+        })
+        .collect();
+    let context = materials.encryption_context.as_ref().unwrap();
+    EncryptionKey::new(
+        materials.plaintext_data_key.as_ref().unwrap().as_ref(),
+        materials.signing_key.as_ref().map(AsRef::as_ref),
+        context.iter().map(|(key, value)| (key.as_str(), value.as_str())),
+        &keys,
+    )
+    .unwrap()
+}
+
+fn vendor(suite: Suite) -> EsdkAlgorithmSuiteId {
+    match suite {
+        Suite::Signed => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384,
+        Suite::Unsigned => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKey,
+    }
+}
+
+fn policy() -> CommitmentPolicy {
+    CommitmentPolicy::Esdk(EsdkCommitmentPolicy::RequireEncryptRequireDecrypt)
+}
