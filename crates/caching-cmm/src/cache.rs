@@ -1,6 +1,7 @@
 //! The cryptographic materials cache: its interface, entries, limits and statistics.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cache_id::CacheId;
@@ -16,7 +17,7 @@ use crate::materials::CachedMaterials;
 /// Implementations are shared between threads, and should hold no lock while they call out.
 pub trait CryptographicMaterialsCache: Send + Sync + fmt::Debug {
     /// Stores an entry, and removes the one that was stored under `id` before.
-    fn put(&self, id: CacheId, entry: CacheEntry);
+    fn put(&self, id: CacheId, entry: Arc<CacheEntry>);
 
     /// The materials stored under `id`, with `usage` counted against them.
     ///
@@ -76,12 +77,12 @@ impl Usage {
 }
 
 /// Materials in a cache, with what decides how long they stay there.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct CacheEntry {
     materials: CachedMaterials,
     created: Timestamp,
     max_age: Duration,
-    usage: Usage,
+    usage: Mutex<Usage>,
 }
 
 impl CacheEntry {
@@ -93,7 +94,7 @@ impl CacheEntry {
         max_age: Duration,
         usage: Usage,
     ) -> Self {
-        Self { materials, created, max_age, usage }
+        Self { materials, created, max_age, usage: Mutex::new(usage) }
     }
 
     /// Whether the entry's own time to live has ended.
@@ -102,13 +103,14 @@ impl CacheEntry {
         now.since(&self.created) >= self.max_age
     }
 
-    /// Counts `usage` and hands out the materials.
+    /// Counts `usage` and hands out the materials, in one atomic step: however many callers there
+    /// are, the uses that succeed stay within the limits.
     ///
     /// # Errors
     /// The reason to remove the entry, which is left uncounted: it is too old, for itself or for
     /// the caller's limits, or the use would exceed the limits.
     pub fn take_use(
-        &mut self,
+        &self,
         now: &Timestamp,
         limits: &Limits,
         usage: Usage,
@@ -116,11 +118,12 @@ impl CacheEntry {
         if self.has_expired(now) || now.since(&self.created) >= limits.max_age {
             return Err(EvictionReason::Age);
         }
-        let total = self.usage.plus(usage);
+        let mut used = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        let total = used.plus(usage);
         if !total.is_within(limits) {
             return Err(EvictionReason::Usage);
         }
-        self.usage = total;
+        *used = total;
         Ok(self.materials.clone())
     }
 }

@@ -1,10 +1,9 @@
 //! The caching cryptographic materials manager.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
-use aws_esdk::material_providers::client::Client as MaterialProviders;
 use aws_esdk::material_providers::operation::decrypt_materials::{
     DecryptMaterialsInput, DecryptMaterialsOutput,
 };
@@ -15,28 +14,26 @@ use aws_esdk::material_providers::types::cryptographic_materials_manager::{
     CryptographicMaterialsManager, CryptographicMaterialsManagerRef,
 };
 use aws_esdk::material_providers::types::error::Error;
-use aws_esdk::material_providers::types::keyring::KeyringRef;
-use aws_esdk::material_providers::types::material_providers_config::MaterialProvidersConfig;
 use aws_esdk::material_providers::types::{DecryptionMaterials, EncryptionMaterials};
+use tokio::task::spawn_blocking;
 
+use crate::builder::CachingCmmBuilder;
 use crate::cache::{CacheEntry, CacheStats, CryptographicMaterialsCache, Limits, Usage};
 use crate::cache_id::CacheId;
-use crate::clock::{Clock, SystemClock};
-use crate::materials::{CachedMaterials, derives_message_keys, is_identity_kdf};
-
-/// Messages that one data key may encrypt, unless set: 2^32. Also the largest value that can be
-/// set.
-pub const DEFAULT_MAX_MESSAGES: u64 = 1 << 32;
-
-/// Plaintext bytes that one data key may encrypt, unless set: 2^63 - 1. Also the largest value
-/// that can be set.
-pub const DEFAULT_MAX_BYTES: u64 = i64::MAX as u64;
+use crate::clock::Clock;
+use crate::flight::{Flights, Lead, Next, abandoned};
+use crate::materials::{CachedMaterials, Zeroizing, is_identity_kdf};
 
 /// A cryptographic materials manager that keeps data keys in a cache, and asks the manager or
 /// keyring under it only when the cache has none that may still be used.
 ///
-/// It implements aws-esdk's [`CryptographicMaterialsManager`], and so goes wherever aws-esdk takes
-/// one. Clones share everything.
+/// Two ways lead to it. [`encryption_materials`](Self::encryption_materials) and
+/// [`decryption_materials`](Self::decryption_materials) are asynchronous and hand out shared
+/// materials. aws-esdk's own trait, [`CryptographicMaterialsManager`], which it also implements, is
+/// synchronous, copies the materials, and lets one request at a time through.
+///
+/// Requests that miss the cache together make one call to the underlying manager and share its
+/// answer. A hit waits for nobody. Clones share everything.
 ///
 /// # What is not cached
 /// A request goes straight to the underlying manager, and its materials are not stored, when
@@ -53,36 +50,231 @@ pub struct CachingCmm {
     clock: Arc<dyn Clock>,
     limits: Limits,
     partition_id: Arc<str>,
+    flights: Flights,
+    requests: Arc<AtomicU64>,
+    calls: Arc<AtomicU64>,
+}
+
+/// How much caching saves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CmmStats {
+    /// Requests for materials.
+    pub requests: u64,
+    /// Calls to the underlying manager.
+    pub calls: u64,
+}
+
+impl CmmStats {
+    /// Share of requests that needed no call of their own, 0 to 1; `None` before the first one.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people to read")]
+    pub fn hit_rate(&self) -> Option<f64> {
+        let hits = self.requests.saturating_sub(self.calls);
+        (self.requests > 0).then(|| hits as f64 / self.requests as f64)
+    }
 }
 
 impl CachingCmm {
+    pub(crate) fn new(
+        underlying: CryptographicMaterialsManagerRef,
+        cache: Arc<dyn CryptographicMaterialsCache>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        partition_id: Arc<str>,
+    ) -> Self {
+        Self {
+            underlying,
+            cache,
+            clock,
+            limits,
+            partition_id,
+            flights: Flights::default(),
+            requests: Arc::default(),
+            calls: Arc::default(),
+        }
+    }
+
     /// Starts a caching CMM. A cache, a maximum age, and a keyring or manager are required.
     pub fn builder() -> CachingCmmBuilder {
         CachingCmmBuilder::default()
     }
 
-    /// The statistics of the cache, which covers all that share it.
+    /// Materials to encrypt a message with, shared with other messages. Needs a Tokio runtime: the
+    /// underlying manager is called on one of its blocking threads, and goes on there if the
+    /// caller stops waiting.
+    ///
+    /// # Errors
+    /// The underlying manager's. It is not kept: the next request tries again.
+    pub async fn encryption_materials(
+        &self,
+        input: GetEncryptionMaterialsInput,
+    ) -> Result<Arc<Zeroizing<EncryptionMaterials>>, Error> {
+        let request = Request::encryption(self, input);
+        match self.materials(request).await? {
+            CachedMaterials::Encryption(materials) => Ok(materials),
+            CachedMaterials::Decryption(_) => Err(foreign()),
+        }
+    }
+
+    /// Materials to decrypt a message with, shared with other messages. Needs a Tokio runtime, as
+    /// [`encryption_materials`](Self::encryption_materials).
+    ///
+    /// # Errors
+    /// The underlying manager's; or the reproduced encryption context is not the message's.
+    pub async fn decryption_materials(
+        &self,
+        input: DecryptMaterialsInput,
+    ) -> Result<Arc<Zeroizing<DecryptionMaterials>>, Error> {
+        let request = Request::decryption(self, input)?;
+        match self.materials(request).await? {
+            CachedMaterials::Decryption(materials) => Ok(materials),
+            CachedMaterials::Encryption(_) => Err(foreign()),
+        }
+    }
+
+    /// What this CMM and its clones have done.
     #[must_use]
-    pub fn stats(&self) -> CacheStats {
+    pub fn stats(&self) -> CmmStats {
+        CmmStats { requests: self.requests.load(Relaxed), calls: self.calls.load(Relaxed) }
+    }
+
+    /// What the cache has done for all that share it.
+    #[must_use]
+    pub fn cache_stats(&self) -> CacheStats {
         self.cache.stats()
     }
 
-    fn ask_for_encryption(
-        &self,
-        input: GetEncryptionMaterialsInput,
-    ) -> Result<GetEncryptionMaterialsOutput, Error> {
-        let manager = self.underlying.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        manager.get_encryption_materials(input)
+    async fn materials(&self, request: Request) -> Result<CachedMaterials, Error> {
+        self.requests.fetch_add(1, Relaxed);
+        loop {
+            let landed = match self.next(&request) {
+                Next::Hit(materials) => return Ok(materials),
+                Next::Join(flight) => flight.landed().await?,
+                Next::Lead(lead) => {
+                    let (cmm, request) = (self.clone(), request.clone());
+                    let call = spawn_blocking(move || cmm.lead(lead, &request));
+                    return call.await.unwrap_or_else(|_| Err(abandoned()));
+                }
+            };
+            if let Some(materials) = self.take_use(landed, &request) {
+                return Ok(materials);
+            }
+        }
     }
 
-    fn ask_for_decryption(
-        &self,
-        input: DecryptMaterialsInput,
-    ) -> Result<DecryptMaterialsOutput, Error> {
-        let manager = self.underlying.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        manager.decrypt_materials(input)
+    /// The same on the caller's thread.
+    fn materials_blocking(&self, request: &Request) -> Result<CachedMaterials, Error> {
+        self.requests.fetch_add(1, Relaxed);
+        loop {
+            let landed = match self.next(request) {
+                Next::Hit(materials) => return Ok(materials),
+                Next::Join(flight) => flight.wait()?,
+                Next::Lead(lead) => return self.lead(lead, request),
+            };
+            if let Some(materials) = self.take_use(landed, request) {
+                return Ok(materials);
+            }
+        }
     }
 
+    fn next(&self, request: &Request) -> Next<CachedMaterials> {
+        match request.id {
+            None => Next::Lead(Lead::alone()),
+            Some(id) => self.flights.next(id, || self.cache.get(&id, &self.limits, request.usage)),
+        }
+    }
+
+    /// A use of what another request's call gave, if that leaves one for this request.
+    fn take_use(
+        &self,
+        landed: Option<Arc<CacheEntry>>,
+        request: &Request,
+    ) -> Option<CachedMaterials> {
+        landed?.take_use(&self.clock.now(), &self.limits, request.usage).ok()
+    }
+
+    /// Calls the underlying manager, and shares what it gives.
+    fn lead(&self, lead: Lead, request: &Request) -> Result<CachedMaterials, Error> {
+        self.calls.fetch_add(1, Relaxed);
+        let materials = match self.ask(request) {
+            Ok(materials) => materials,
+            Err(error) => {
+                lead.land(Err(error.clone()));
+                return Err(error);
+            }
+        };
+        let entry = match lead.id() {
+            Some(id) if materials.derive_message_keys() => {
+                let (now, max_age) = (self.clock.now(), self.limits.max_age);
+                let entry = CacheEntry::new(materials.clone(), now, max_age, request.usage);
+                let entry = Arc::new(entry);
+                self.cache.put(id, entry.clone());
+                Some(entry)
+            }
+            _ => None,
+        };
+        lead.land(Ok(entry));
+        Ok(materials)
+    }
+
+    fn ask(&self, request: &Request) -> Result<CachedMaterials, Error> {
+        let manager = self.underlying.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        match &request.input {
+            Input::Encryption(input) => manager
+                .get_encryption_materials(input.clone())?
+                .encryption_materials
+                .map(CachedMaterials::from),
+            Input::Decryption(input) => manager
+                .decrypt_materials(input.clone())?
+                .decryption_materials
+                .map(CachedMaterials::from),
+        }
+        .ok_or_else(|| Error::AwsCryptographicMaterialProvidersException {
+            message: "the underlying cryptographic materials manager returned nothing".to_owned(),
+        })
+    }
+}
+
+fn foreign() -> Error {
+    Error::AwsCryptographicMaterialProvidersException {
+        message: "the cache returned materials of the other kind".to_owned(),
+    }
+}
+
+/// A request, and where its answer may be cached.
+#[derive(Clone)]
+struct Request {
+    input: Input,
+    /// `None` to bypass the cache.
+    id: Option<CacheId>,
+    usage: Usage,
+}
+
+#[derive(Clone)]
+enum Input {
+    Encryption(GetEncryptionMaterialsInput),
+    Decryption(DecryptMaterialsInput),
+}
+
+impl Request {
+    fn encryption(cmm: &CachingCmm, mut input: GetEncryptionMaterialsInput) -> Self {
+        let (id, usage) = cmm.encryption_lookup(&input).unzip();
+        if id.is_some() {
+            // The materials will serve messages of other lengths too.
+            input.max_plaintext_length = None;
+        }
+        Self { input: Input::Encryption(input), id, usage: usage.unwrap_or(Usage::NONE) }
+    }
+
+    fn decryption(cmm: &CachingCmm, input: DecryptMaterialsInput) -> Result<Self, Error> {
+        check_reproduced_context(&input)?;
+        let id = cmm.decryption_lookup(&input);
+        Ok(Self { input: Input::Decryption(input), id, usage: Usage::NONE })
+    }
+}
+
+impl CachingCmm {
     /// Where and with what use to look for encryption materials; `None` to bypass the cache.
     fn encryption_lookup(&self, input: &GetEncryptionMaterialsInput) -> Option<(CacheId, Usage)> {
         let suite = input.algorithm_suite_id.as_ref();
@@ -95,9 +287,8 @@ impl CachingCmm {
         {
             return None;
         }
-        let id =
-            CacheId::for_encryption(&self.partition_id, suite, input.encryption_context.as_ref()?)?;
-        Some((id, usage))
+        let context = input.encryption_context.as_ref()?;
+        Some((CacheId::for_encryption(&self.partition_id, suite, context)?, usage))
     }
 
     /// Where to look for decryption materials; `None` to bypass the cache.
@@ -110,61 +301,36 @@ impl CachingCmm {
         if is_identity_kdf(suite) || adds_pairs {
             return None;
         }
-        CacheId::for_decryption(
-            &self.partition_id,
-            suite,
-            input.encrypted_data_keys.as_ref()?,
-            context,
-        )
-    }
-
-    fn store(&self, id: CacheId, materials: CachedMaterials, usage: Usage) {
-        let entry = CacheEntry::new(materials, self.clock.now(), self.limits.max_age, usage);
-        self.cache.put(id, entry);
+        let keys = input.encrypted_data_keys.as_ref()?;
+        CacheId::for_decryption(&self.partition_id, suite, keys, context)
     }
 }
 
 impl CryptographicMaterialsManager for CachingCmm {
     fn get_encryption_materials(
         &self,
-        mut input: GetEncryptionMaterialsInput,
+        input: GetEncryptionMaterialsInput,
     ) -> Result<GetEncryptionMaterialsOutput, Error> {
-        let Some((id, usage)) = self.encryption_lookup(&input) else {
-            return self.ask_for_encryption(input);
-        };
-        if let Some(CachedMaterials::Encryption(found)) = self.cache.get(&id, &self.limits, usage) {
-            return encryption_output(EncryptionMaterials::clone(&found));
+        match self.materials_blocking(&Request::encryption(self, input))? {
+            CachedMaterials::Encryption(materials) => GetEncryptionMaterialsOutput::builder()
+                .encryption_materials(EncryptionMaterials::clone(&materials))
+                .build()
+                .map_err(Error::wrap_validation_err),
+            CachedMaterials::Decryption(_) => Err(foreign()),
         }
-        // The materials will serve messages of other lengths too.
-        input.max_plaintext_length = None;
-        let output = self.ask_for_encryption(input)?;
-        if let Some(materials) = &output.encryption_materials
-            && derives_message_keys(materials.algorithm_suite.as_ref())
-        {
-            self.store(id, materials.clone().into(), usage);
-        }
-        Ok(output)
     }
 
     fn decrypt_materials(
         &self,
         input: DecryptMaterialsInput,
     ) -> Result<DecryptMaterialsOutput, Error> {
-        check_reproduced_context(&input)?;
-        let Some(id) = self.decryption_lookup(&input) else {
-            return self.ask_for_decryption(input);
-        };
-        let found = self.cache.get(&id, &self.limits, Usage::NONE);
-        if let Some(CachedMaterials::Decryption(found)) = found {
-            return decryption_output(DecryptionMaterials::clone(&found));
+        match self.materials_blocking(&Request::decryption(self, input)?)? {
+            CachedMaterials::Decryption(materials) => DecryptMaterialsOutput::builder()
+                .decryption_materials(DecryptionMaterials::clone(&materials))
+                .build()
+                .map_err(Error::wrap_validation_err),
+            CachedMaterials::Encryption(_) => Err(foreign()),
         }
-        let output = self.ask_for_decryption(input)?;
-        if let Some(materials) = &output.decryption_materials
-            && derives_message_keys(materials.algorithm_suite.as_ref())
-        {
-            self.store(id, materials.clone().into(), Usage::NONE);
-        }
-        Ok(output)
     }
 }
 
@@ -183,176 +349,4 @@ fn check_reproduced_context(input: &DecryptMaterialsInput) -> Result<(), Error> 
         });
     }
     Ok(())
-}
-
-fn encryption_output(
-    materials: EncryptionMaterials,
-) -> Result<GetEncryptionMaterialsOutput, Error> {
-    GetEncryptionMaterialsOutput::builder()
-        .encryption_materials(materials)
-        .build()
-        .map_err(Error::wrap_validation_err)
-}
-
-fn decryption_output(materials: DecryptionMaterials) -> Result<DecryptMaterialsOutput, Error> {
-    DecryptMaterialsOutput::builder()
-        .decryption_materials(materials)
-        .build()
-        .map_err(Error::wrap_validation_err)
-}
-
-/// Sets up a [`CachingCmm`]. Everything is checked in [`build`](Self::build).
-#[derive(Debug, Default, Clone)]
-#[must_use]
-pub struct CachingCmmBuilder {
-    cache: Option<Arc<dyn CryptographicMaterialsCache>>,
-    keyring: Option<KeyringRef>,
-    cmm: Option<CryptographicMaterialsManagerRef>,
-    max_age: Option<Duration>,
-    max_messages: Option<u64>,
-    max_bytes: Option<u64>,
-    partition_id: Option<String>,
-    clock: Option<Arc<dyn Clock>>,
-}
-
-impl CachingCmmBuilder {
-    /// The cache to keep materials in. Required.
-    pub fn cache(mut self, cache: Arc<dyn CryptographicMaterialsCache>) -> Self {
-        self.cache = Some(cache);
-        self
-    }
-
-    /// The keyring that makes and decrypts data keys, through aws-esdk's default CMM.
-    /// Either this or [`underlying_cmm`](Self::underlying_cmm) is required.
-    pub fn keyring(mut self, keyring: impl Into<KeyringRef>) -> Self {
-        self.keyring = Some(keyring.into());
-        self
-    }
-
-    /// The manager to ask on a cache miss.
-    /// Either this or [`keyring`](Self::keyring) is required.
-    pub fn underlying_cmm(mut self, cmm: impl Into<CryptographicMaterialsManagerRef>) -> Self {
-        self.cmm = Some(cmm.into());
-        self
-    }
-
-    /// How long a data key may be used. Required, and above zero.
-    pub fn max_age(mut self, max_age: Duration) -> Self {
-        self.max_age = Some(max_age);
-        self
-    }
-
-    /// How many messages one data key may encrypt: 1 to 2^32, by default 2^32.
-    pub fn max_messages(mut self, max_messages: u64) -> Self {
-        self.max_messages = Some(max_messages);
-        self
-    }
-
-    /// How many plaintext bytes one data key may encrypt: up to 2^63 - 1, by default that many.
-    /// A longer plaintext is encrypted under a data key of its own.
-    pub fn max_bytes(mut self, max_bytes: u64) -> Self {
-        self.max_bytes = Some(max_bytes);
-        self
-    }
-
-    /// Names the part of the cache that this CMM uses. CMMs on one cache share entries if they
-    /// have the same partition id, and must then ask for the same materials of equal managers.
-    /// By default a fresh unique id. Must not be empty.
-    pub fn partition_id(mut self, partition_id: impl Into<String>) -> Self {
-        self.partition_id = Some(partition_id.into());
-        self
-    }
-
-    /// The clock that ages entries; by default the system's. Give the cache the same one.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// Makes the caching CMM. Asynchronous only because aws-esdk's constructors are.
-    ///
-    /// # Errors
-    /// [`BuildError`] names the setting that is missing or out of range.
-    pub async fn build(self) -> Result<CachingCmm, BuildError> {
-        let limits = Limits {
-            max_age: self.max_age.ok_or(BuildError::Missing("max_age"))?,
-            max_messages: self.max_messages.unwrap_or(DEFAULT_MAX_MESSAGES),
-            max_bytes: self.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
-        };
-        check_limits(&limits)?;
-        let partition_id = match self.partition_id {
-            Some(id) if id.is_empty() => return Err(BuildError::EmptyPartitionId),
-            Some(id) => id,
-            None => uuid::Uuid::new_v4().to_string(),
-        };
-        Ok(CachingCmm {
-            underlying: underlying(self.keyring, self.cmm).await?,
-            cache: self.cache.ok_or(BuildError::Missing("cache"))?,
-            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            limits,
-            partition_id: partition_id.into(),
-        })
-    }
-}
-
-fn check_limits(limits: &Limits) -> Result<(), BuildError> {
-    if limits.max_age.is_zero() {
-        return Err(BuildError::MaxAge);
-    }
-    if !(1..=DEFAULT_MAX_MESSAGES).contains(&limits.max_messages) {
-        return Err(BuildError::MaxMessages(limits.max_messages));
-    }
-    if limits.max_bytes > DEFAULT_MAX_BYTES {
-        return Err(BuildError::MaxBytes(limits.max_bytes));
-    }
-    Ok(())
-}
-
-async fn underlying(
-    keyring: Option<KeyringRef>,
-    cmm: Option<CryptographicMaterialsManagerRef>,
-) -> Result<CryptographicMaterialsManagerRef, BuildError> {
-    match (keyring, cmm) {
-        (None, None) => Err(BuildError::Missing("keyring or underlying_cmm")),
-        (Some(_), Some(_)) => Err(BuildError::KeyringAndCmm),
-        (None, Some(cmm)) => Ok(cmm),
-        (Some(keyring), None) => Ok(default_cmm(keyring).await?),
-    }
-}
-
-async fn default_cmm(keyring: KeyringRef) -> Result<CryptographicMaterialsManagerRef, Error> {
-    let config = MaterialProvidersConfig::builder().build().map_err(Error::wrap_validation_err)?;
-    MaterialProviders::from_conf(config)
-        .map_err(Error::wrap_validation_err)?
-        .create_default_cryptographic_materials_manager()
-        .keyring(keyring)
-        .send()
-        .await
-}
-
-/// A setting of a [`CachingCmmBuilder`] that is missing or not allowed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A required setting is missing.
-    #[error("a caching CMM needs {0}")]
-    Missing(&'static str),
-    /// Two sources of materials are set.
-    #[error("a caching CMM takes a keyring or an underlying_cmm, not both")]
-    KeyringAndCmm,
-    /// The maximum age is zero.
-    #[error("max_age is zero; it must be longer")]
-    MaxAge,
-    /// The limit on messages is out of range.
-    #[error("max_messages is {0}; it must be 1 to 4294967296")]
-    MaxMessages(u64),
-    /// The limit on bytes is out of range.
-    #[error("max_bytes is {0}; it must be at most 9223372036854775807")]
-    MaxBytes(u64),
-    /// The partition id is empty.
-    #[error("partition_id is empty; leave it out for a unique one")]
-    EmptyPartitionId,
-    /// aws-esdk could not make its default CMM over the keyring.
-    #[error("aws-esdk refused the keyring")]
-    Keyring(#[from] Error),
 }

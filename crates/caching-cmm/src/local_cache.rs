@@ -9,7 +9,7 @@ use crate::cache::{
     CacheEntry, CacheStats, CryptographicMaterialsCache, EvictionReason, Limits, Usage,
 };
 use crate::cache_id::CacheId;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::materials::CachedMaterials;
 
 /// How many of the least recently used entries a lookup checks for expiry.
@@ -28,7 +28,7 @@ const PRUNING_TAIL: usize = 4;
 pub struct LocalCache {
     capacity: usize,
     clock: Arc<dyn Clock>,
-    entries: Mutex<LruCache<CacheId, CacheEntry>>,
+    entries: Mutex<LruCache<CacheId, Arc<CacheEntry>>>,
     counters: Counters,
 }
 
@@ -51,13 +51,13 @@ impl LocalCache {
     }
 
     /// Every operation leaves the list whole before it can panic, so a poisoned lock is usable.
-    fn lock(&self) -> MutexGuard<'_, LruCache<CacheId, CacheEntry>> {
+    fn lock(&self) -> MutexGuard<'_, LruCache<CacheId, Arc<CacheEntry>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl CryptographicMaterialsCache for LocalCache {
-    fn put(&self, id: CacheId, entry: CacheEntry) {
+    fn put(&self, id: CacheId, entry: Arc<CacheEntry>) {
         let mut entries = self.lock();
         if entries.put(id, entry).is_some() {
             self.counters.removed.fetch_add(1, Relaxed);
@@ -73,7 +73,7 @@ impl CryptographicMaterialsCache for LocalCache {
     fn get(&self, id: &CacheId, limits: &Limits, usage: Usage) -> Option<CachedMaterials> {
         let now = self.clock.now();
         let mut entries = self.lock();
-        let found = entries.get_mut(id).map(|entry| entry.take_use(&now, limits, usage));
+        let found = entries.get(id).map(|entry| entry.take_use(&now, limits, usage));
         if let Some(Err(reason)) = &found {
             entries.pop(id);
             self.counters.count_eviction(*reason);
@@ -103,10 +103,7 @@ impl CryptographicMaterialsCache for LocalCache {
     }
 }
 
-fn expired_in_tail(
-    entries: &LruCache<CacheId, CacheEntry>,
-    now: &crate::clock::Timestamp,
-) -> Vec<CacheId> {
+fn expired_in_tail(entries: &LruCache<CacheId, Arc<CacheEntry>>, now: &Timestamp) -> Vec<CacheId> {
     entries
         .iter()
         .rev()

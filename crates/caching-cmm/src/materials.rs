@@ -1,8 +1,9 @@
 //! Cryptographic materials whose keys are overwritten when the last holder lets go.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_esdk::material_providers::types::{
     AlgorithmSuiteId, AlgorithmSuiteInfo, DecryptionMaterials, DerivationAlgorithm,
@@ -22,41 +23,84 @@ pub enum CachedMaterials {
     Decryption(Arc<Zeroizing<DecryptionMaterials>>),
 }
 
+impl CachedMaterials {
+    /// Whether the materials' suite derives a key per message. Suites that do not ("identity KDF")
+    /// encrypt with the data key itself, which must not be used for a second message.
+    pub(crate) fn derive_message_keys(&self) -> bool {
+        let suite = match self {
+            Self::Encryption(materials) => materials.suite(),
+            Self::Decryption(materials) => materials.suite(),
+        };
+        matches!(suite.and_then(|suite| suite.kdf.as_ref()), Some(DerivationAlgorithm::Hkdf(_)))
+    }
+}
+
 impl From<EncryptionMaterials> for CachedMaterials {
     fn from(materials: EncryptionMaterials) -> Self {
-        Self::Encryption(Arc::new(Zeroizing(materials)))
+        Self::Encryption(Arc::new(Zeroizing::new(materials)))
     }
 }
 
 impl From<DecryptionMaterials> for CachedMaterials {
     fn from(materials: DecryptionMaterials) -> Self {
-        Self::Decryption(Arc::new(Zeroizing(materials)))
+        Self::Decryption(Arc::new(Zeroizing::new(materials)))
     }
 }
 
 /// Owns materials, overwrites their keys on drop, and shows none of them in its `Debug` output.
 ///
 /// Copies that aws-esdk makes of the materials for its own use are out of reach.
-pub struct Zeroizing<M: HoldsKeys>(M);
+pub struct Zeroizing<M: HoldsKeys> {
+    materials: M,
+    prepared: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl<M: HoldsKeys> Zeroizing<M> {
+    pub(crate) fn new(materials: M) -> Self {
+        Self { materials, prepared: OnceLock::new() }
+    }
+
+    /// What `prepare` makes of the materials, such as a parsed signing key: made by the first
+    /// caller, kept with the materials, and dropped with them.
+    ///
+    /// There is room for one. A caller that wants another type than the first one gets it made
+    /// afresh each time.
+    ///
+    /// # Errors
+    /// What `prepare` returns; nothing is kept then.
+    pub fn prepared<T: Send + Sync + 'static, E>(
+        &self,
+        prepare: impl FnOnce(&M) -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        let kept = self.prepared.get().cloned();
+        if let Some(kept) = kept.and_then(|kept| kept.downcast().ok()) {
+            return Ok(kept);
+        }
+        let made = Arc::new(prepare(&self.materials)?);
+        // Of several first callers, one keeps its own; the others' are as good.
+        let _ = self.prepared.set(made.clone());
+        Ok(made)
+    }
+}
 
 impl<M: HoldsKeys> Deref for Zeroizing<M> {
     type Target = M;
 
     fn deref(&self) -> &M {
-        &self.0
+        &self.materials
     }
 }
 
 impl<M: HoldsKeys> Drop for Zeroizing<M> {
     fn drop(&mut self) {
-        self.0.take_keys().for_each(|key| drop(overwritten(key)));
+        self.materials.take_keys().for_each(|key| drop(overwritten(key)));
     }
 }
 
 impl<M: HoldsKeys> fmt::Debug for Zeroizing<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(M::NAME)
-            .field("algorithm_suite", &self.0.suite().and_then(|suite| suite.id.as_ref()))
+            .field("algorithm_suite", &self.materials.suite().and_then(|suite| suite.id.as_ref()))
             .field("keys", &"[redacted]")
             .finish()
     }
@@ -102,12 +146,6 @@ mod sealed {
                 .flatten()
         }
     }
-}
-
-/// Whether materials are of a suite that derives a key per message. Suites that do not ("identity
-/// KDF") encrypt with the data key itself, which must not be used for a second message.
-pub(crate) fn derives_message_keys(suite: Option<&AlgorithmSuiteInfo>) -> bool {
-    matches!(suite.and_then(|suite| suite.kdf.as_ref()), Some(DerivationAlgorithm::Hkdf(_)))
 }
 
 /// Whether a request is for one of the suites that derive no key per message.
@@ -158,6 +196,17 @@ mod tests {
         let keys: Vec<_> = HoldsKeys::take_keys(&mut materials).collect();
         assert_eq!(keys.len(), 3);
         assert_eq!(materials, EncryptionMaterials::builder().build().unwrap());
+    }
+
+    #[test]
+    fn what_is_prepared_is_kept_by_type() {
+        let materials = Zeroizing::new(materials());
+        let number = |_: &EncryptionMaterials| Ok::<_, &str>(7_u32);
+        assert!(materials.prepared::<u32, _>(|_| Err("failed")).is_err());
+        let first = materials.prepared(number).unwrap();
+        assert!(Arc::ptr_eq(&first, &materials.prepared(number).unwrap()));
+        assert_eq!(*materials.prepared(|_| Ok::<_, &str>("text")).unwrap(), "text");
+        assert!(Arc::ptr_eq(&first, &materials.prepared(number).unwrap()));
     }
 
     #[test]

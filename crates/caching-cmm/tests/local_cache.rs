@@ -104,7 +104,7 @@ proptest! {
                         Duration::from_secs(max_age),
                         Usage::message(bytes),
                     );
-                    cache.put(id(name), entry);
+                    cache.put(id(name), Arc::new(entry));
                     let ends = model.now + max_age;
                     model.put(ModelEntry { id: name, mark: number, ends, messages: 1, bytes });
                     if model.entries.len() > capacity {
@@ -145,7 +145,7 @@ fn a_lookup_prunes_expired_entries_that_nobody_asks_for() {
     let cache = LocalCache::with_clock(100, clock.clone());
     for name in 0..20 {
         let age = Duration::from_secs(1);
-        cache.put(id(name), CacheEntry::new(materials(0), clock.now(), age, Usage::NONE));
+        cache.put(id(name), Arc::new(CacheEntry::new(materials(0), clock.now(), age, Usage::NONE)));
     }
     clock.advance(Duration::from_secs(1));
     let lookups = (0..).take_while(|_| {
@@ -161,7 +161,7 @@ fn a_caller_with_a_stricter_age_removes_the_entry() {
     let clock = Arc::new(ManualClock::default());
     let cache = LocalCache::with_clock(1, clock.clone());
     let age = Duration::from_secs(100);
-    cache.put(id(0), CacheEntry::new(materials(0), clock.now(), age, Usage::NONE));
+    cache.put(id(0), Arc::new(CacheEntry::new(materials(0), clock.now(), age, Usage::NONE)));
     clock.advance(Duration::from_secs(50));
     let stricter = Limits { max_age: Duration::from_secs(50), ..LIMITS };
     assert!(cache.get(&id(0), &stricter, Usage::NONE).is_none());
@@ -173,7 +173,7 @@ fn holds_decryption_materials_too() {
     let clock = Arc::new(ManualClock::default());
     let cache = LocalCache::with_clock(1, clock.clone());
     let materials: CachedMaterials = DecryptionMaterials::builder().build().unwrap().into();
-    cache.put(id(0), CacheEntry::new(materials, clock.now(), Duration::MAX, Usage::NONE));
+    cache.put(id(0), Arc::new(CacheEntry::new(materials, clock.now(), Duration::MAX, Usage::NONE)));
     let found = cache.get(&id(0), &LIMITS, Usage::NONE);
     assert!(matches!(found, Some(CachedMaterials::Decryption(_))));
 }

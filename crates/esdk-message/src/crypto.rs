@@ -11,6 +11,8 @@ pub(crate) const MESSAGE_ID_LEN: usize = 32;
 pub(crate) const COMMITMENT_LEN: usize = 32;
 pub(crate) const TAG_LEN: usize = 16;
 pub(crate) const IV_LEN: usize = NONCE_LEN;
+/// What a regular frame has beside its content: sequence number, IV and tag.
+pub(crate) const FRAME_OVERHEAD: usize = 4 + IV_LEN + TAG_LEN;
 
 /// A data key as its provider makes it.
 pub(crate) type DataKey = Zeroizing<[u8; 32]>;

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::context::{EncryptedDataKey, check_keys, read_context, read_encrypted_data_keys};
 use crate::crypto::{
-    COMMITMENT_LEN, DataKey, IV_LEN, Kind, MessageId, MessageKey, Part, TAG_LEN, derive,
+    COMMITMENT_LEN, DataKey, FRAME_OVERHEAD, IV_LEN, Kind, MessageId, MessageKey, Part, TAG_LEN,
+    derive,
 };
 use crate::error::Error;
 use crate::reader::Reader;
@@ -61,7 +62,7 @@ pub struct Limits {
     pub encrypted_data_keys: usize,
     /// Pairs of the encryption context, the one with the public key included.
     pub context_pairs: usize,
-    /// Frames of the body.
+    /// Frames that the body has room for, which may be one or two more than it has.
     pub frames: u32,
 }
 
@@ -92,7 +93,6 @@ pub struct UnverifiedMessage<'a> {
     commitment: [u8; COMMITMENT_LEN],
     /// Where the header's tag begins.
     header_len: usize,
-    limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +150,7 @@ impl<'a> UnverifiedMessage<'a> {
         let commitment = reader.array("commitment")?;
         let header_len = reader.at();
         reader.take(TAG_LEN, "header's tag")?;
+        check_frames(&reader, content, limits.frames)?;
         Ok(Self {
             bytes,
             suite,
@@ -159,7 +160,6 @@ impl<'a> UnverifiedMessage<'a> {
             content,
             commitment,
             header_len,
-            limits,
         })
     }
 
@@ -241,7 +241,7 @@ impl<'a> UnverifiedMessage<'a> {
         plaintext: &mut [u8],
     ) -> Result<usize, Error> {
         let mut done = 0;
-        for expected in 1..=self.limits.frames {
+        for expected in 1_u32.. {
             let at = reader.at();
             let number = reader.u32("frame")?;
             let is_final = number == FINAL_FRAME_MARK;
@@ -263,11 +263,7 @@ impl<'a> UnverifiedMessage<'a> {
                 return Ok(done);
             }
         }
-        Err(Error::Field {
-            what: "body",
-            at: reader.at(),
-            reason: "it has more frames than the limit allows",
-        })
+        unreachable!("the header was refused if there is room for 2^32 frames")
     }
 
     fn read_single_block(
@@ -344,6 +340,19 @@ fn read_version_and_suite(reader: &mut Reader<'_>) -> Result<Suite, Error> {
     }
     let id = reader.u16("suite")?;
     Suite::of_id(id).ok_or(Error::Suite(id))
+}
+
+fn check_frames(body: &Reader<'_>, content: Content, most: u32) -> Result<(), Error> {
+    let Content::Framed { frame_length } = content else { return Ok(()) };
+    let frame = u64::from(frame_length) + FRAME_OVERHEAD as u64;
+    match body.len() as u64 / frame < u64::from(most) {
+        true => Ok(()),
+        false => Err(Error::Field {
+            what: "body",
+            at: body.at(),
+            reason: "it has room for more frames than the limit allows",
+        }),
+    }
 }
 
 fn read_content(reader: &mut Reader<'_>) -> Result<Content, Error> {

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::context::{EncryptedDataKey, PUBLIC_KEY_CONTEXT_KEY, check_keys, serialize};
 use crate::crypto::{
-    COMMITMENT_LEN, DataKey, IV_LEN, Kind, MESSAGE_ID_LEN, MessageId, MessageKey, Part, TAG_LEN,
-    derive,
+    COMMITMENT_LEN, DataKey, FRAME_OVERHEAD, Kind, MESSAGE_ID_LEN, MessageId, MessageKey, Part,
+    TAG_LEN, derive,
 };
 use crate::error::Error;
 use crate::suite::Suite;
@@ -20,8 +20,6 @@ use crate::{FINAL_FRAME_MARK, FRAMED, VERSION};
 
 /// Longest ECDSA signature on P-384 in its ASN.1 form, in bytes.
 const MAX_SIGNATURE_LEN: usize = 104;
-/// Sequence number, IV and tag.
-const FRAME_OVERHEAD: usize = 4 + IV_LEN + TAG_LEN;
 /// A final frame's mark and length on top.
 const FINAL_FRAME_OVERHEAD: usize = FRAME_OVERHEAD + 4 + 4;
 

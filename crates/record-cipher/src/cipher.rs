@@ -6,19 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use esdk_caching_cmm::{CacheStats, CachingCmm, DEFAULT_MAX_BYTES, LocalCache};
+use esdk_caching_cmm::{CachingCmm, CmmStats, DEFAULT_MAX_BYTES, LocalCache, NoCache};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::STREAM_CONTEXT_KEY;
-use crate::engine::{AwsEsdk, MAX_FRAMES};
+use crate::engine::{Context, Engine, Messages};
 use crate::error::{CipherError, SetupError};
-use crate::header::Claims;
 use crate::keyring;
 use crate::keys::Keys;
 use crate::names::StreamName;
 
-/// With frames of this length, the largest record that Kinesis takes (10 MiB) stays far below
-/// [`MAX_FRAMES`].
+/// With frames of this length, the largest record that Kinesis takes (10 MiB) stays below the
+/// number of frames that the AWS Encryption SDK's engine can take.
 const MIN_FRAME_LENGTH: u32 = 1024;
 
 /// Encrypts records for a stream, and decrypts records that are said to come from a stream.
@@ -26,7 +25,7 @@ const MIN_FRAME_LENGTH: u32 = 1024;
 /// Clones share the data key cache. What it can do follows from its [`Keys`].
 #[derive(Debug, Clone)]
 pub struct RecordCipher {
-    engine: AwsEsdk,
+    messages: Messages,
     cmm: CachingCmm,
 }
 
@@ -37,6 +36,7 @@ impl RecordCipher {
             keys,
             config: config.clone(),
             suite: Suite::default(),
+            engine: Engine::default(),
             frame_length: 4096,
             cache_capacity: 100,
             max_age: Duration::from_secs(300),
@@ -55,7 +55,7 @@ impl RecordCipher {
         plaintext: Vec<u8>,
     ) -> Result<Vec<u8>, CipherError> {
         let context = [(STREAM_CONTEXT_KEY.to_owned(), stream.to_string())].into();
-        self.engine.encrypt(context, plaintext).await
+        self.messages.encrypt(context, plaintext).await
     }
 
     /// The plaintext of a message that came from `stream`.
@@ -68,33 +68,32 @@ impl RecordCipher {
         stream: &StreamName,
         message: Vec<u8>,
     ) -> Result<Vec<u8>, CipherError> {
-        let claims = Claims::read(&message)?;
-        check_stream(stream, claims.stream)?;
-        if claims.frames > MAX_FRAMES {
-            return Err(CipherError::Malformed("it has more than 16,384 frames"));
-        }
-        let (plaintext, context) = self.engine.decrypt(message).await?;
+        // Nothing of this is authenticated. It serves to refuse a record without a call to KMS.
+        let claims = self.messages.parse(&message)?;
+        let claimed =
+            claims.encryption_context().iter().find(|(key, _)| *key == STREAM_CONTEXT_KEY);
+        check_stream(stream, claimed.map(|(_, stream)| *stream))?;
+        let (plaintext, context) = self.messages.decrypt(message).await?;
         // Now authenticated, and so the check that counts.
-        check_stream(stream, context.get(STREAM_CONTEXT_KEY).map(String::as_bytes))?;
+        check_stream(stream, context.get(STREAM_CONTEXT_KEY).map(String::as_str))?;
         Ok(plaintext)
     }
 
-    /// What the data key cache has done. Each miss was one request for a data key: when
-    /// encrypting, a call to KMS in every Region; when decrypting, one that succeeded.
+    /// How many records asked for a data key, and how many times KMS was asked for one: when
+    /// encrypting, once in every Region each.
     #[must_use]
-    pub fn cache_stats(&self) -> CacheStats {
+    pub fn data_key_stats(&self) -> CmmStats {
         self.cmm.stats()
     }
 }
 
-fn check_stream(expected: &StreamName, found: Option<&[u8]>) -> Result<(), CipherError> {
-    if found == Some(expected.as_str().as_bytes()) {
+fn check_stream(expected: &StreamName, found: Option<&str>) -> Result<(), CipherError> {
+    if found == Some(expected.as_str()) {
         return Ok(());
     }
-    let name = found.and_then(|bytes| std::str::from_utf8(bytes).ok());
     Err(CipherError::WrongStream {
         expected: expected.clone(),
-        found: name.and_then(|name| name.parse().ok()),
+        found: found.and_then(|name| name.parse().ok()),
     })
 }
 
@@ -144,6 +143,7 @@ pub struct RecordCipherBuilder {
     keys: Keys,
     config: SdkConfig,
     suite: Suite,
+    engine: Engine,
     frame_length: u64,
     cache_capacity: usize,
     max_age: Duration,
@@ -155,6 +155,12 @@ impl RecordCipherBuilder {
     /// The algorithm suite to encrypt with; signed by default.
     pub fn suite(mut self, suite: Suite) -> Self {
         self.suite = suite;
+        self
+    }
+
+    /// Who encodes and decodes messages; native by default.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
         self
     }
 
@@ -197,12 +203,10 @@ impl RecordCipherBuilder {
         if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
             return Err(SetupError::Runtime);
         }
-        let frame_length = i64::from(
-            u32::try_from(self.frame_length)
-                .ok()
-                .filter(|length| *length >= MIN_FRAME_LENGTH)
-                .ok_or(SetupError::FrameLength(self.frame_length))?,
-        );
+        let frame_length = u32::try_from(self.frame_length)
+            .ok()
+            .filter(|length| *length >= MIN_FRAME_LENGTH)
+            .ok_or(SetupError::FrameLength(self.frame_length))?;
         let cmm = CachingCmm::builder()
             .keyring(keyring::build(&self.keys, &self.config).await?)
             .cache(Arc::new(LocalCache::new(self.cache_capacity)))
@@ -211,8 +215,23 @@ impl RecordCipherBuilder {
             .max_bytes(self.max_bytes)
             .build()
             .await?;
-        let engine = AwsEsdk::new(cmm.clone(), self.suite, frame_length)?;
-        engine.warm_up().await?;
-        Ok(RecordCipher { engine, cmm })
+        let messages = Messages::new(self.engine, cmm.clone(), self.suite, frame_length)?;
+        self.warm_up(frame_length).await?;
+        Ok(RecordCipher { messages, cmm })
+    }
+
+    /// Sends a message to itself, under a throw-away key.
+    async fn warm_up(&self, frame_length: u32) -> Result<(), SetupError> {
+        let cmm = CachingCmm::builder()
+            .keyring(keyring::raw_aes(&[0; 32]).await?)
+            .cache(Arc::new(NoCache::default()))
+            .max_age(Duration::MAX)
+            .build()
+            .await?;
+        let messages = Messages::new(self.engine, cmm, self.suite, frame_length)?;
+        let failed = |error: CipherError| SetupError::Sdk(error.to_string());
+        let message = messages.encrypt(Context::new(), Vec::new()).await.map_err(failed)?;
+        messages.decrypt(message).await.map_err(failed)?;
+        Ok(())
     }
 }

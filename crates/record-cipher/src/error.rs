@@ -26,10 +26,11 @@ pub enum CipherError {
         /// The stream that its encryption context names, if that is a stream's name.
         found: Option<StreamName>,
     },
-    /// The data is not an AWS Encryption SDK message of format version 2.
-    #[error("not an AWS Encryption SDK message of format version 2: {0}")]
-    Malformed(&'static str),
-    /// The message was changed, or cut off, or breaks the commitment policy.
+    /// The data is no message that the commitment policy allows, or was damaged or changed. Says
+    /// where.
+    #[error("the message was refused: {0}")]
+    Message(esdk_message::Error),
+    /// The AWS Encryption SDK refused the message, as the engine of the cipher.
     #[error("the message was refused: it is damaged, was changed, or breaks the commitment policy")]
     NotAuthentic,
     /// None of the message's encrypted data keys can be decrypted with the configured keys.
@@ -57,7 +58,7 @@ impl CipherError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::WrongStream { .. }
-            | Self::Malformed(_)
+            | Self::Message(_)
             | Self::NotAuthentic
             | Self::NoUsableKey => ErrorKind::Permanent,
             Self::KmsUnavailable(_) | Self::KmsRefused(_) | Self::Engine(_) => ErrorKind::Transient,

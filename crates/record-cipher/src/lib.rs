@@ -6,19 +6,22 @@
 //! (`REQUIRE_ENCRYPT_REQUIRE_DECRYPT`), the algorithm suite, and a cache of data keys, so that AWS
 //! KMS is called once per hundred records and not once per record.
 //!
+//! Keyrings and materials are the AWS Encryption SDK's. Messages are encoded and decoded by
+//! [`esdk_message`], or by the SDK itself if the [`Engine`] is set so.
+//!
 //! It needs Tokio's multi-thread runtime: the AWS Encryption SDK blocks the thread that calls KMS.
 
 mod cipher;
 mod engine;
 mod error;
-mod header;
 mod keyring;
 mod keys;
 mod names;
 
 pub use cipher::{InvalidSuite, RecordCipher, RecordCipherBuilder, Suite};
+pub use engine::{Engine, InvalidEngine};
 pub use error::{CipherError, ErrorKind, SetupError};
-pub use esdk_caching_cmm::CacheStats;
+pub use esdk_caching_cmm::CmmStats;
 pub use keys::{InvalidKey, KeyArn, Keys, KmsKeyId};
 pub use names::{InvalidName, RegionName, StreamName};
 

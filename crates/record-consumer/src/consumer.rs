@@ -129,12 +129,12 @@ impl Consumer {
                 "record not written"
             );
         }
-        let cache = self.cipher.cache_stats();
+        let data_keys = self.cipher.data_key_stats();
         tracing::info!(
             records = records.len(),
             failed = failures.len(),
-            cache_hits = cache.hits,
-            cache_misses = cache.misses,
+            data_key_requests = data_keys.requests,
+            data_key_calls = data_keys.calls,
             "batch done"
         );
     }

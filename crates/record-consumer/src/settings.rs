@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use clap::Args;
-use record_cipher::{KeyArn, Keys, RecordCipher, SetupError};
+use record_cipher::{Engine, KeyArn, Keys, RecordCipher, SetupError};
 
 use crate::table::{KeyAttribute, KeyType};
 
@@ -33,6 +33,10 @@ pub struct ConsumerSettings {
     /// With KEY_DISCOVERY_ACCOUNTS: the accounts' AWS partition, such as aws
     #[arg(long, env, requires = "key_discovery_accounts")]
     pub key_discovery_partition: Option<String>,
+
+    /// Who decodes messages: native, or aws-esdk for the vendor's code; what they read is the same
+    #[arg(long, env, default_value_t = Engine::Native)]
+    pub engine: Engine,
 
     /// Data keys held in the cache; 0 turns caching off
     #[arg(long, env, default_value_t = 100)]
@@ -62,6 +66,7 @@ impl ConsumerSettings {
             },
         };
         RecordCipher::builder(keys, config)
+            .engine(self.engine)
             .cache_capacity(self.cache_capacity)
             .max_age(Duration::from_secs(self.cache_max_age_seconds))
             .build()

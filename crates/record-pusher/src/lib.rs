@@ -42,6 +42,6 @@ pub use outcome::{Delivery, DeliveryError, Outcome, PushError};
 pub use pusher::RecordPusher;
 pub use record::{NotARecord, Record};
 pub use record_cipher::{
-    CacheStats, CipherError, ErrorKind, KmsKeyId, RegionName, SetupError, StreamName, Suite,
+    CipherError, CmmStats, Engine, ErrorKind, KmsKeyId, RegionName, SetupError, StreamName, Suite,
 };
 pub use settings::PusherSettings;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
-use record_cipher::{CacheStats, Keys, RecordCipher, RegionName, SetupError, StreamName};
+use record_cipher::{CmmStats, Keys, RecordCipher, RegionName, SetupError, StreamName};
 use uuid::Uuid;
 
 use crate::delivery::{Entry, Kinesis, StreamApi, deliver};
@@ -44,6 +44,7 @@ impl RecordPusher {
             settings.regions.iter().map(|region| (region.clone(), stream(region))).collect();
         let cipher = RecordCipher::builder(keys, config)
             .suite(settings.suite)
+            .engine(settings.engine)
             .cache_capacity(settings.cache_capacity)
             .max_age(Duration::from_secs(settings.cache_max_age_seconds))
             .max_messages(settings.cache_max_messages)
@@ -77,11 +78,11 @@ impl RecordPusher {
         entries.into_iter().map(|entry| entry.map(|_| next())).collect()
     }
 
-    /// What the data key cache has done: each miss was one data key, and so one call to KMS in
-    /// every Region.
+    /// How many records asked for a data key, and how many data keys were made: one call to KMS in
+    /// every Region each.
     #[must_use]
-    pub fn cache_stats(&self) -> CacheStats {
-        self.cipher.cache_stats()
+    pub fn data_key_stats(&self) -> CmmStats {
+        self.cipher.data_key_stats()
     }
 
     async fn entry(&self, record: Record) -> Result<Entry, PushError> {

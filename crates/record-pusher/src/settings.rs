@@ -1,6 +1,6 @@
 //! What a pusher needs to know.
 
-use record_cipher::{KmsKeyId, RegionName, StreamName, Suite};
+use record_cipher::{Engine, KmsKeyId, RegionName, StreamName, Suite};
 
 /// The settings of a [`RecordPusher`](crate::RecordPusher).
 #[derive(Debug, Clone)]
@@ -25,6 +25,10 @@ pub struct PusherSettings {
     #[cfg_attr(feature = "settings", arg(long, env, default_value_t = Suite::Signed))]
     pub suite: Suite,
 
+    /// Who encodes messages: native, or aws-esdk for the vendor's code; what they write is the same
+    #[cfg_attr(feature = "settings", arg(long, env, default_value_t = Engine::Native))]
+    pub engine: Engine,
+
     /// Data keys held in the cache; 0 turns caching off
     #[cfg_attr(feature = "settings", arg(long, env, default_value_t = DEFAULT_CACHE_CAPACITY))]
     pub cache_capacity: usize,
@@ -43,7 +47,7 @@ const DEFAULT_CACHE_MAX_AGE: u64 = 300;
 const DEFAULT_CACHE_MAX_MESSAGES: u64 = 100;
 
 impl PusherSettings {
-    /// Settings with the default suite (signed) and cache: 100 data keys, each for five minutes
+    /// Settings with the default suite (signed), engine (native) and cache: 100 data keys, each for five minutes
     /// and a hundred records.
     #[must_use]
     pub fn new(stream: StreamName, kms_key: KmsKeyId, regions: Vec<RegionName>) -> Self {
@@ -52,6 +56,7 @@ impl PusherSettings {
             kms_key,
             stream,
             suite: Suite::Signed,
+            engine: Engine::Native,
             cache_capacity: DEFAULT_CACHE_CAPACITY,
             cache_max_age_seconds: DEFAULT_CACHE_MAX_AGE,
             cache_max_messages: DEFAULT_CACHE_MAX_MESSAGES,

@@ -1,8 +1,8 @@
 //! A caching CMM over a raw AES keyring whose calls are counted.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use aws_esdk::material_providers::client::Client as MaterialProviders;
@@ -34,11 +34,31 @@ pub(crate) struct Calls {
     pub(crate) decryption: AtomicUsize,
     pub(crate) plaintext_lengths: Mutex<Vec<Option<i64>>>,
     pub(crate) fail: Mutex<Option<Error>>,
+    panic: AtomicBool,
+    gate: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 impl Calls {
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.encryption.load(SeqCst), self.decryption.load(SeqCst))
+    }
+
+    /// Holds the next call back until the guard is dropped.
+    pub(crate) fn block(&self) -> mpsc::Sender<()> {
+        let (guard, gate) = mpsc::channel();
+        *self.gate.lock().unwrap() = Some(gate);
+        guard
+    }
+
+    /// Makes the next call panic.
+    pub(crate) fn panic_once(&self) {
+        self.panic.store(true, SeqCst);
+    }
+
+    fn arrive(&self) {
+        let gate = self.gate.lock().unwrap().take();
+        gate.map(|gate| gate.recv().unwrap_err());
+        assert!(!self.panic.swap(false, SeqCst), "a panic of the manager");
     }
 }
 
@@ -53,6 +73,7 @@ impl CryptographicMaterialsManager for Counting {
         input: GetEncryptionMaterialsInput,
     ) -> Result<GetEncryptionMaterialsOutput, Error> {
         self.calls.encryption.fetch_add(1, SeqCst);
+        self.calls.arrive();
         self.calls.plaintext_lengths.lock().unwrap().push(input.max_plaintext_length);
         if let Some(error) = self.calls.fail.lock().unwrap().take() {
             return Err(error);
@@ -65,6 +86,7 @@ impl CryptographicMaterialsManager for Counting {
         input: DecryptMaterialsInput,
     ) -> Result<DecryptMaterialsOutput, Error> {
         self.calls.decryption.fetch_add(1, SeqCst);
+        self.calls.arrive();
         self.inner.inner.lock().unwrap().decrypt_materials(input)
     }
 }

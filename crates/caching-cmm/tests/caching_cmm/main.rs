@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
+mod concurrency;
 mod fixture;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ async fn one_data_key_serves_messages_up_to_the_limit() {
     assert!(keys[0] == keys[1] && keys[1] == keys[2]);
     assert!(keys[2] != keys[3] && keys[3] == keys[5] && keys[5] != keys[6]);
     assert_eq!(fixture.calls.counts(), (3, 0));
-    let stats = cmm.stats();
+    let stats = cmm.cache_stats();
     assert_eq!((stats.hits, stats.misses, stats.evicted_usage), (4, 3, 2));
 }
 
@@ -59,7 +60,7 @@ async fn entries_end_at_their_maximum_age() {
     fixture.clock.advance(Duration::from_nanos(1));
     encrypt(&cmm, encryption_input(Some(1)));
     assert_eq!(fixture.calls.counts().0, 2);
-    assert_eq!(cmm.stats().evicted_age, 1);
+    assert_eq!(cmm.cache_stats().evicted_age, 1);
 }
 
 #[tokio::test]
@@ -91,7 +92,7 @@ async fn unknown_and_oversized_lengths_bypass_the_cache() {
         encrypt(&cmm, encryption_input(bytes));
     }
     assert_eq!(fixture.calls.counts().0, 4);
-    assert_eq!(cmm.stats(), CacheStats::default());
+    assert_eq!(cmm.cache_stats(), CacheStats::default());
 }
 
 #[tokio::test]
@@ -110,7 +111,7 @@ async fn suites_without_key_derivation_are_not_stored() {
     cmm.decrypt_materials(input.clone()).unwrap();
     cmm.decrypt_materials(input).unwrap();
     assert_eq!(fixture.calls.counts(), (2, 2));
-    assert_eq!(cmm.stats(), CacheStats::default());
+    assert_eq!(cmm.cache_stats(), CacheStats::default());
 }
 
 #[tokio::test]
@@ -187,7 +188,7 @@ async fn an_error_of_the_manager_is_returned_and_not_stored() {
     *fixture.calls.fail.lock().unwrap() = Some(error.clone());
     assert_eq!(cmm.get_encryption_materials(encryption_input(Some(1))).unwrap_err(), error);
     encrypt(&cmm, encryption_input(Some(1)));
-    assert_eq!(cmm.stats().entries, 1);
+    assert_eq!(cmm.cache_stats().entries, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,7 +219,7 @@ async fn without_a_cache_every_request_reaches_the_manager() {
     encrypt(&cmm, encryption_input(Some(1)));
     encrypt(&cmm, encryption_input(Some(1)));
     assert_eq!(fixture.calls.counts().0, 2);
-    assert_eq!((cmm.stats().misses, cmm.stats().puts), (2, 0));
+    assert_eq!((cmm.cache_stats().misses, cmm.cache_stats().puts), (2, 0));
 }
 
 #[tokio::test]

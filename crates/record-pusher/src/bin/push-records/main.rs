@@ -59,10 +59,10 @@ async fn push(args: &Args) -> anyhow::Result<Report> {
         .buffer_unordered(BATCHES_AT_ONCE)
         .boxed_local();
     while let Some(batch) = pushed.next().await {
-        report.add(batch, pusher.cache_stats());
+        report.add(batch, pusher.data_key_stats());
     }
     drop(pushed);
-    Ok(report.finish(pusher.cache_stats()))
+    Ok(report.finish(pusher.data_key_stats()))
 }
 
 /// The lines that are there, up to the limits of a batch; waits for the first one only.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use record_pusher::{CacheStats, Outcome, PushError, RegionName};
+use record_pusher::{CmmStats, Outcome, PushError, RegionName};
 use serde::Serialize;
 
 use crate::args::Output;
@@ -44,10 +44,13 @@ struct CacheSummary {
     hit_rate: f64,
 }
 
-impl From<CacheStats> for CacheSummary {
-    fn from(stats: CacheStats) -> Self {
-        let hit_rate = stats.hit_rate().unwrap_or_default();
-        Self { hits: stats.hits, misses: stats.misses, hit_rate }
+impl From<CmmStats> for CacheSummary {
+    fn from(stats: CmmStats) -> Self {
+        Self {
+            hits: stats.requests.saturating_sub(stats.calls),
+            misses: stats.calls,
+            hit_rate: stats.hit_rate().unwrap_or_default(),
+        }
     }
 }
 
@@ -68,7 +71,7 @@ impl Report {
     }
 
     /// Counts a batch, and names each line that did not get through.
-    pub(crate) fn add(&mut self, batch: Vec<Pushed>, cache: CacheStats) {
+    pub(crate) fn add(&mut self, batch: Vec<Pushed>, cache: CmmStats) {
         for Pushed { place, bytes, result } in batch {
             self.bar.inc(bytes as u64);
             match result {
@@ -116,7 +119,7 @@ impl Report {
         self.bar.suspend(|| eprintln!("{place}: {problem}"));
     }
 
-    fn message(&self, cache: CacheStats) -> String {
+    fn message(&self, cache: CmmStats) -> String {
         let Summary { records, undelivered, rejected_lines, .. } = self.summary;
         let hit_rate = 100.0 * cache.hit_rate().unwrap_or_default();
         let failures = HumanCount(undelivered + rejected_lines);
@@ -124,7 +127,7 @@ impl Report {
     }
 
     /// Ends the progress bar and takes the time.
-    pub(crate) fn finish(mut self, cache: CacheStats) -> Self {
+    pub(crate) fn finish(mut self, cache: CmmStats) -> Self {
         self.bar.finish_and_clear();
         self.summary.elapsed_seconds = self.bar.elapsed().as_secs_f64();
         self.summary.cache = cache.into();
