@@ -5,11 +5,10 @@ use std::collections::HashMap;
 
 use aws_esdk::material_providers::client::Client as MaterialProviders;
 use aws_esdk::material_providers::types::cryptographic_materials_manager::CryptographicMaterialsManagerRef;
-use aws_esdk::material_providers::types::keyring::KeyringRef;
 use aws_esdk::material_providers::types::material_providers_config::MaterialProvidersConfig;
 use aws_esdk::material_providers::types::{
-    AesWrappingAlg, AlgorithmSuiteId, CommitmentPolicy, EncryptedDataKey as VendorKey,
-    EncryptionMaterials, EsdkAlgorithmSuiteId, EsdkCommitmentPolicy,
+    AesWrappingAlg, AlgorithmSuiteId, CommitmentPolicy, DecryptionMaterials,
+    EncryptedDataKey as VendorKey, EncryptionMaterials, EsdkAlgorithmSuiteId, EsdkCommitmentPolicy,
 };
 use aws_esdk::{AwsEncryptionSdkConfig, Client};
 use aws_smithy_types::Blob;
@@ -21,8 +20,8 @@ pub(crate) type Context = HashMap<String, String>;
 
 pub(crate) struct Vendor {
     client: Client,
-    keyring: KeyringRef,
-    cmm: CryptographicMaterialsManagerRef,
+    /// Where materials come from.
+    pub(crate) cmm: CryptographicMaterialsManagerRef,
 }
 
 impl Vendor {
@@ -42,11 +41,10 @@ impl Vendor {
         }
         let generator = keyrings.remove(0);
         let multi = providers.create_multi_keyring().generator(generator).child_keyrings(keyrings);
-        let keyring = multi.send().await.unwrap();
         let cmm = providers.create_default_cryptographic_materials_manager();
-        let cmm = cmm.keyring(keyring.clone()).send().await.unwrap();
+        let cmm = cmm.keyring(multi.send().await.unwrap()).send().await.unwrap();
         let client = Client::from_conf(AwsEncryptionSdkConfig::builder().build().unwrap()).unwrap();
-        Self { client, keyring, cmm }
+        Self { client, cmm }
     }
 
     pub(crate) async fn encrypt(
@@ -56,7 +54,8 @@ impl Vendor {
         frame_length: u32,
         plaintext: &[u8],
     ) -> Vec<u8> {
-        let request = self.client.encrypt().keyring(self.keyring.clone()).plaintext(plaintext);
+        let request =
+            self.client.encrypt().materials_manager(self.cmm.clone()).plaintext(plaintext);
         let request = request.encryption_context(context.clone()).algorithm_suite_id(vendor(suite));
         let output = request.frame_length(i64::from(frame_length)).send().await.unwrap();
         output.ciphertext.unwrap().into_inner()
@@ -64,7 +63,7 @@ impl Vendor {
 
     /// `None` if the SDK refuses the message.
     pub(crate) async fn decrypt(&self, message: &[u8]) -> Option<(Vec<u8>, Context)> {
-        let request = self.client.decrypt().keyring(self.keyring.clone()).ciphertext(message);
+        let request = self.client.decrypt().materials_manager(self.cmm.clone()).ciphertext(message);
         let output = request.send().await.ok()?;
         Some((output.plaintext?.into_inner(), output.encryption_context?))
     }
@@ -84,11 +83,11 @@ impl Vendor {
         output.unwrap().encryption_materials.unwrap()
     }
 
-    /// The key for a message, by the SDK's materials for what its header says.
-    pub(crate) async fn decryption_key(
+    /// The SDK's materials for what a message's header says.
+    pub(crate) async fn decryption_materials(
         &self,
         message: &UnverifiedMessage<'_>,
-    ) -> Option<DecryptionKey> {
+    ) -> Option<DecryptionMaterials> {
         let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
         let keys = message.encrypted_data_keys().iter().map(|key| {
             VendorKey::builder()
@@ -106,19 +105,22 @@ impl Vendor {
             .encrypted_data_keys(keys.collect::<Vec<_>>())
             .send()
             .await;
-        let materials = output.ok()?.decryption_materials.unwrap();
-        let verification_key = materials.verification_key.map(Blob::into_inner);
-        let data_key = materials.plaintext_data_key.unwrap();
-        Some(DecryptionKey::new(data_key.as_ref(), verification_key.as_deref()).unwrap())
+        output.ok()?.decryption_materials
     }
 
     /// `None` if this crate refuses the message.
     pub(crate) async fn decrypt_natively(&self, message: &[u8]) -> Option<(Vec<u8>, Context)> {
         let message = UnverifiedMessage::parse(message, Limits::default()).ok()?;
-        let key = self.decryption_key(&message).await?;
-        let decrypted = message.decrypt(&key).ok()?;
+        let materials = self.decryption_materials(&message).await?;
+        let decrypted = message.decrypt(&decryption_key(&materials)).ok()?;
         Some((decrypted.plaintext.to_vec(), decrypted.encryption_context.into_iter().collect()))
     }
+}
+
+pub(crate) fn decryption_key(materials: &DecryptionMaterials) -> DecryptionKey {
+    let verification_key = materials.verification_key.as_ref().map(AsRef::as_ref);
+    let data_key = materials.plaintext_data_key.as_ref().unwrap();
+    DecryptionKey::new(data_key.as_ref(), verification_key).unwrap()
 }
 
 pub(crate) fn prepare(materials: &EncryptionMaterials) -> EncryptionKey {

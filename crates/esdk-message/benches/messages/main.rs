@@ -1,0 +1,214 @@
+//! What a message costs, beside the cryptography that it cannot do without ("floor") and beside
+//! the AWS Encryption SDK, all with the same materials, in one run.
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails shows it")]
+
+mod fixed;
+#[expect(dead_code, reason = "the tests use more of it")]
+#[path = "../../tests/differential/vendor.rs"]
+mod vendor;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA512, KeyType, Salt};
+use aws_lc_rs::rand::{SystemRandom, fill};
+use aws_lc_rs::signature::{
+    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair, ParsedPublicKey,
+};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use esdk_message::{DecryptionKey, EncryptionKey, Limits, Suite, UnverifiedMessage};
+use tokio::runtime::Runtime;
+
+use fixed::Fixed;
+use vendor::{Context, Vendor, decryption_key, prepare};
+
+const FRAME_LENGTH: u32 = 4096;
+const SIZES: [usize; 2] = [1 << 10, 100_000];
+
+fn context() -> Context {
+    [("stream".to_owned(), "records".to_owned())].into()
+}
+
+/// One derivation of a key from the data key, one pass of AES-GCM over the plaintext, and for the
+/// signed suite one signature: with nothing else, and in place.
+struct Floor {
+    signing_key: EcdsaKeyPair,
+    verification_key: ParsedPublicKey,
+    signature: Vec<u8>,
+    bytes: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+impl Floor {
+    fn new(size: usize) -> Self {
+        let signing_key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).unwrap();
+        let point = signing_key.public_key().as_ref();
+        let verification_key = ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, point).unwrap();
+        let bytes = vec![7; size];
+        let signature = signing_key.sign(&SystemRandom::new(), &bytes).unwrap().as_ref().to_vec();
+        let mut sealed = bytes.clone();
+        Self::key(&[0; 32])
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key([0; 12]),
+                Aad::empty(),
+                &mut sealed,
+            )
+            .unwrap();
+        Self { signing_key, verification_key, signature, bytes, sealed }
+    }
+
+    fn key(message_id: &[u8; 32]) -> LessSafeKey {
+        let secret = Salt::new(HKDF_SHA512, message_id).extract(&[7; 32]);
+        let mut commitment = [0; 32];
+        secret.expand(&[b"COMMITKEY"], Length(32)).unwrap().fill(&mut commitment).unwrap();
+        black_box(commitment);
+        LessSafeKey::new(UnboundKey::from(secret.expand(&[b"DERIVEKEY"], &AES_256_GCM).unwrap()))
+    }
+
+    fn encrypt(&self, suite: Suite) -> Vec<u8> {
+        let mut message_id = [0; 32];
+        fill(&mut message_id).unwrap();
+        let mut message = self.bytes.clone();
+        Self::key(&message_id)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key([0; 12]),
+                Aad::empty(),
+                &mut message,
+            )
+            .unwrap();
+        if suite == Suite::Signed {
+            let signature = self.signing_key.sign(&SystemRandom::new(), &message).unwrap();
+            message.extend(signature.as_ref());
+        }
+        message
+    }
+
+    fn decrypt(&self, suite: Suite) -> Vec<u8> {
+        if suite == Suite::Signed {
+            self.verification_key.verify_sig(&self.bytes, &self.signature).unwrap();
+        }
+        let mut message = self.sealed.clone();
+        let nonce = Nonce::assume_unique_for_key([0; 12]);
+        Self::key(&[0; 32]).open_in_place(nonce, Aad::empty(), &mut message).unwrap();
+        message
+    }
+}
+
+/// This crate's keys, and the SDK with a manager that hands out the same materials every time.
+struct Subjects {
+    runtime: Runtime,
+    vendor: Vendor,
+    encryption_key: EncryptionKey,
+    decryption_key: DecryptionKey,
+}
+
+impl Subjects {
+    fn new(suite: Suite) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let mut vendor = runtime.block_on(Vendor::new(1));
+        let encryption = runtime.block_on(vendor.materials(suite, &context()));
+        let encryption_key = prepare(&encryption);
+        let message = encryption_key.encrypt(b"", FRAME_LENGTH).unwrap();
+        let message = UnverifiedMessage::parse(&message, Limits::default()).unwrap();
+        let decryption = runtime.block_on(vendor.decryption_materials(&message)).unwrap();
+        let decryption_key = decryption_key(&decryption);
+        vendor.cmm = Fixed { encryption, decryption }.into();
+        Self { runtime, vendor, encryption_key, decryption_key }
+    }
+}
+
+fn encrypt(criterion: &mut Criterion) {
+    for suite in [Suite::Unsigned, Suite::Signed] {
+        let subjects = Subjects::new(suite);
+        let mut group = criterion.benchmark_group(format!("encrypt {suite:?}"));
+        for size in SIZES {
+            let (floor, plaintext) = (Floor::new(size), vec![7; size]);
+            group.throughput(Throughput::Bytes(size as u64));
+            group.bench_function(BenchmarkId::new("floor", size), |bencher| {
+                bencher.iter(|| floor.encrypt(suite));
+            });
+            group.bench_function(BenchmarkId::new("esdk-message", size), |bencher| {
+                bencher.iter(|| subjects.encryption_key.encrypt(&plaintext, FRAME_LENGTH).unwrap());
+            });
+            group.bench_function(BenchmarkId::new("aws-esdk", size), |bencher| {
+                let context = context();
+                bencher.iter(|| {
+                    let message =
+                        subjects.vendor.encrypt(suite, &context, FRAME_LENGTH, &plaintext);
+                    subjects.runtime.block_on(message)
+                });
+            });
+        }
+    }
+}
+
+fn decrypt(criterion: &mut Criterion) {
+    for suite in [Suite::Unsigned, Suite::Signed] {
+        let subjects = Subjects::new(suite);
+        let mut group = criterion.benchmark_group(format!("decrypt {suite:?}"));
+        for size in SIZES {
+            let floor = Floor::new(size);
+            let message = subjects.encryption_key.encrypt(&vec![7; size], FRAME_LENGTH).unwrap();
+            group.throughput(Throughput::Bytes(size as u64));
+            group.bench_function(BenchmarkId::new("floor", size), |bencher| {
+                bencher.iter(|| floor.decrypt(suite));
+            });
+            group.bench_function(BenchmarkId::new("esdk-message", size), |bencher| {
+                bencher.iter(|| {
+                    let message = UnverifiedMessage::parse(&message, Limits::default()).unwrap();
+                    message.decrypt(&subjects.decryption_key).unwrap()
+                });
+            });
+            group.bench_function(BenchmarkId::new("aws-esdk", size), |bencher| {
+                let decrypt = || subjects.vendor.decrypt(&message);
+                bencher.iter(|| subjects.runtime.block_on(decrypt()).unwrap());
+            });
+        }
+    }
+}
+
+/// The same work on one thread and on two: threads share nothing but the key.
+fn threads(criterion: &mut Criterion) {
+    let subjects = Subjects::new(Suite::Unsigned);
+    let plaintext = vec![7; 1 << 10];
+    let mut group = criterion.benchmark_group("1000 messages on threads");
+    for threads in [1_usize, 2] {
+        group.throughput(Throughput::Elements(1000));
+        group.bench_function(BenchmarkId::from_parameter(threads), |bencher| {
+            bencher.iter(|| {
+                std::thread::scope(|scope| {
+                    for _ in 0..threads {
+                        scope.spawn(|| {
+                            for _ in 0..1000 / threads {
+                                let key = &subjects.encryption_key;
+                                black_box(key.encrypt(&plaintext, FRAME_LENGTH).unwrap());
+                            }
+                        });
+                    }
+                });
+            });
+        });
+    }
+}
+
+fn configuration() -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(3))
+}
+
+criterion_group! {
+    name = benches;
+    config = configuration();
+    targets = encrypt, decrypt, threads
+}
+criterion_main!(benches);
