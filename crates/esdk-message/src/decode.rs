@@ -1,10 +1,11 @@
 //! Decoding.
 
 use std::fmt;
+use std::ops::Deref;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_ASN1, ParsedPublicKey};
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, optimization_barrier};
 
 use crate::context::{EncryptedDataKey, check_keys, read_context, read_encrypted_data_keys};
 use crate::crypto::{
@@ -110,11 +111,47 @@ impl fmt::Debug for UnverifiedMessage<'_> {
     }
 }
 
+/// A plaintext, overwritten on drop.
+///
+/// With the same guarantee as `Zeroizing<Vec<u8>>`, but not byte by byte: that would take longer
+/// than decrypting.
+#[derive(PartialEq, Eq)]
+pub struct Plaintext(Vec<u8>);
+
+impl Plaintext {
+    /// The bytes, which are then the caller's to overwrite.
+    #[must_use]
+    pub fn into_vec(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Deref for Plaintext {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Plaintext {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        optimization_barrier(self.0.as_slice());
+    }
+}
+
+impl fmt::Debug for Plaintext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plaintext").field("bytes", &self.len()).finish_non_exhaustive()
+    }
+}
+
 /// What a message holds, when all of it has been verified.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Decrypted {
-    /// The plaintext, zeroized on drop.
-    pub plaintext: Zeroizing<Vec<u8>>,
+    /// The plaintext.
+    pub plaintext: Plaintext,
     /// The encryption context, in the order of the message.
     pub encryption_context: Vec<(String, String)>,
 }
@@ -216,20 +253,16 @@ impl<'a> UnverifiedMessage<'a> {
     }
 
     /// Source: AWS Encryption SDK specification, `data-format/message-body.md`.
-    fn read_body(
-        &self,
-        reader: &mut Reader<'_>,
-        key: &MessageKey,
-    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+    fn read_body(&self, reader: &mut Reader<'_>, key: &MessageKey) -> Result<Plaintext, Error> {
         // The one allocation, a few bytes longer than the plaintext will be.
-        let mut plaintext = Zeroizing::new(vec![0; reader.len()]);
+        let mut plaintext = Plaintext(vec![0; reader.len()]);
         let length = match self.content {
             Content::Framed { frame_length } => {
-                self.read_frames(reader, key, frame_length, &mut plaintext)?
+                self.read_frames(reader, key, frame_length, &mut plaintext.0)?
             }
-            Content::Unframed => self.read_single_block(reader, key, &mut plaintext)?,
+            Content::Unframed => self.read_single_block(reader, key, &mut plaintext.0)?,
         };
-        plaintext.truncate(length);
+        plaintext.0.truncate(length);
         Ok(plaintext)
     }
 

@@ -9,7 +9,7 @@ mod reader;
 mod suite;
 
 pub use context::{EncryptedDataKey, PUBLIC_KEY_CONTEXT_KEY};
-pub use decode::{Decrypted, DecryptionKey, Limits, UnverifiedMessage};
+pub use decode::{Decrypted, DecryptionKey, Limits, Plaintext, UnverifiedMessage};
 pub use encode::EncryptionKey;
 pub use error::Error;
 pub use suite::Suite;

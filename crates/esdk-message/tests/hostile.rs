@@ -189,7 +189,7 @@ fn another_data_key_does_not_keep_the_commitment() {
     let bytes = encryption_key().encrypt(b"plaintext", 4).unwrap();
     let message = UnverifiedMessage::parse(&bytes, Limits::default()).unwrap();
     let decrypt = |key: u8| message.decrypt(&DecryptionKey::new(&[key; 32], None).unwrap());
-    assert_eq!(*decrypt(7).unwrap().plaintext, b"plaintext");
+    assert_eq!(*decrypt(7).unwrap().plaintext, *b"plaintext");
     assert_eq!(decrypt(8).unwrap_err(), Error::Commitment);
 }
 
@@ -254,7 +254,7 @@ proptest! {
         match decrypted {
             Ok(decrypted) => {
                 prop_assert_eq!(&bytes, &original);
-                prop_assert_eq!(&*decrypted.plaintext, &plaintext);
+                prop_assert_eq!(&*decrypted.plaintext, &*plaintext);
             }
             Err(_) => prop_assert_ne!(&bytes, &original),
         }

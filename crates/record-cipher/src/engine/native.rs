@@ -72,9 +72,8 @@ impl Native {
             UnverifiedMessage::parse(&bytes, Limits::default())?.decrypt(&key)
         })
         .await??;
-        let mut plaintext = decrypted.plaintext;
         let context = decrypted.encryption_context.into_iter().collect();
-        Ok((std::mem::take(&mut *plaintext), context))
+        Ok((decrypted.plaintext.into_vec(), context))
     }
 }
 
