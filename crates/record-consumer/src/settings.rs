@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use clap::Args;
+use clap::{Args, value_parser};
 use record_cipher::{Engine, KeyArn, Keys, RecordCipher, SetupError};
 
 use crate::table::{KeyAttribute, KeyType};
@@ -43,7 +43,7 @@ pub struct ConsumerSettings {
     pub cache_capacity: usize,
 
     /// Seconds for which a decrypted data key is used
-    #[arg(long, env, default_value_t = 600)]
+    #[arg(long, env, default_value_t = 600, value_parser = value_parser!(u64).range(1..))]
     pub cache_max_age_seconds: u64,
 
     /// The table's key attributes with their types, such as id:S or pk:S,sk:N; asked of DynamoDB

@@ -1,5 +1,7 @@
 //! What a pusher needs to know.
 
+#[cfg(feature = "settings")]
+use clap::value_parser;
 use record_cipher::{Engine, KmsKeyId, RegionName, StreamName, Suite};
 
 /// The settings of a [`RecordPusher`](crate::RecordPusher).
@@ -34,11 +36,22 @@ pub struct PusherSettings {
     pub cache_capacity: usize,
 
     /// Seconds for which a data key is used
-    #[cfg_attr(feature = "settings", arg(long, env, default_value_t = DEFAULT_CACHE_MAX_AGE))]
+    #[cfg_attr(
+        feature = "settings",
+        arg(long, env, default_value_t = DEFAULT_CACHE_MAX_AGE, value_parser = value_parser!(u64).range(1..))
+    )]
     pub cache_max_age_seconds: u64,
 
     /// Records that one data key encrypts, 1 to 4294967296
-    #[cfg_attr(feature = "settings", arg(long, env, default_value_t = DEFAULT_CACHE_MAX_MESSAGES))]
+    #[cfg_attr(
+        feature = "settings",
+        arg(
+            long,
+            env,
+            default_value_t = DEFAULT_CACHE_MAX_MESSAGES,
+            value_parser = value_parser!(u64).range(1..=1 << 32)
+        )
+    )]
     pub cache_max_messages: u64,
 }
 

@@ -20,7 +20,7 @@ Examples:
 
 Credentials, profiles and endpoints are found the way the AWS CLI finds them.
 The exit code is 0 only when every record reached every Region, 1 when one did not or a line
-held no record, and 2 when the command line is wrong.";
+held no record, and 2 when a setting or a file name is wrong and nothing was pushed.";
 
 /// Encrypts records and puts them to a Kinesis stream in every Region.
 ///

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use record_pusher::Record;
+use record_pusher::{NotARecord, Record};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Lines that are read ahead of the batches.
@@ -85,7 +85,7 @@ impl Source {
             let record = match reader.read_until(b'\n', &mut text) {
                 Ok(0) => break,
                 Ok(_) if text.trim_ascii().is_empty() => continue,
-                Ok(_) => Record::from_json(&text).map_err(|error| error.to_string()),
+                Ok(_) => Record::from_json(&text).map_err(describe),
                 Err(error) => Err(format!("cannot be read: {error}")),
             };
             let (unreadable, rejected) = (text.is_empty(), record.is_err());
@@ -98,5 +98,12 @@ impl Source {
             }
         }
         Some(())
+    }
+}
+
+fn describe(error: NotARecord) -> String {
+    match error {
+        NotARecord::NotJson { column, .. } => format!("is not valid JSON (column {column})"),
+        error => error.to_string(),
     }
 }

@@ -4,10 +4,12 @@ mod args;
 mod input;
 mod report;
 
+use std::io::{stderr, stdout};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
+use clap_complete::Shell;
 use futures::stream::{self, StreamExt};
 use record_pusher::RecordPusher;
 use tokio::sync::mpsc::Receiver;
@@ -24,24 +26,27 @@ const BATCH_RECORDS: usize = 500;
 const BATCH_BYTES: usize = 4 << 20;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let args = Args::parse();
-    if let Some(shell) = args.completions {
-        clap_complete::generate(
-            shell,
-            &mut Args::command(),
-            "push-records",
-            &mut std::io::stdout(),
-        );
-        return Ok(ExitCode::SUCCESS);
+async fn main() -> ExitCode {
+    let matches = Args::command().get_matches();
+    if let Some(shell) = matches.get_one::<Shell>("completions") {
+        clap_complete::generate(*shell, &mut Args::command(), "push-records", &mut stdout());
+        return ExitCode::SUCCESS;
     }
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
         .init();
-    let report = push(&args).await?;
-    report.print(args.output);
-    Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match push(&args).await {
+        Ok(report) => {
+            report.print(args.output);
+            if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 async fn push(args: &Args) -> anyhow::Result<Report> {
