@@ -45,3 +45,8 @@ pub use record_cipher::{
     CipherError, CmmStats, Engine, ErrorKind, KmsKeyId, RegionName, SetupError, StreamName, Suite,
 };
 pub use settings::PusherSettings;
+
+/// Compiles the examples of the repository's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

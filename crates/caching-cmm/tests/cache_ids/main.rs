@@ -1,0 +1,95 @@
+//! Cache ids against vectors that a script computed from the specification's formulas.
+
+use std::collections::HashMap;
+
+use aws_esdk::material_providers::types::{
+    AlgorithmSuiteId, EncryptedDataKey, EsdkAlgorithmSuiteId,
+};
+use aws_smithy_types::Blob;
+use esdk_caching_cmm::CacheId;
+use serde::Deserialize;
+
+const VECTORS: &str = include_str!("vectors.json");
+
+#[derive(Deserialize)]
+struct Vectors {
+    encryption: Vec<Encryption>,
+    decryption: Vec<Decryption>,
+}
+
+#[derive(Deserialize)]
+struct Encryption {
+    partition: String,
+    suite: Option<u16>,
+    context: HashMap<String, String>,
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Decryption {
+    partition: String,
+    suite: u16,
+    context: HashMap<String, String>,
+    /// Provider id, provider information and ciphertext, the last two in hexadecimal.
+    keys: Vec<(String, String, String)>,
+    id: String,
+}
+
+fn vectors() -> Vectors {
+    serde_json::from_str(VECTORS).expect("the vectors have this form")
+}
+
+fn suite(id: u16) -> AlgorithmSuiteId {
+    AlgorithmSuiteId::Esdk(match id {
+        0x0378 => EsdkAlgorithmSuiteId::AlgAes256GcmIv12Tag16HkdfSha384EcdsaP384,
+        0x0478 => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKey,
+        0x0578 => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384,
+        id => panic!("the vectors have no suite {id:#06x}"),
+    })
+}
+
+fn hex(id: &CacheId) -> String {
+    id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Blob {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal");
+    Blob::new((0..hex.len()).step_by(2).map(byte).collect::<Vec<_>>())
+}
+
+#[test]
+fn encryption_ids_are_those_of_the_specification() {
+    let vectors = vectors().encryption;
+    assert!(vectors.len() > 20);
+    for Encryption { partition, suite: id, context, id: expected } in vectors {
+        let computed = CacheId::for_encryption(&partition, id.map(suite).as_ref(), &context);
+        assert_eq!(hex(&computed.unwrap()), expected, "{partition} {id:?} {context:?}");
+    }
+}
+
+#[test]
+fn decryption_ids_are_those_of_the_specification_whatever_the_order_of_keys() {
+    let vectors = vectors().decryption;
+    assert!(vectors.len() > 90);
+    for Decryption { partition, suite: id, context, keys, id: expected } in vectors {
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|(provider, info, ciphertext)| {
+                EncryptedDataKey::builder()
+                    .key_provider_id(provider)
+                    .key_provider_info(bytes(info))
+                    .ciphertext(bytes(ciphertext))
+                    .build()
+                    .unwrap()
+            })
+            .collect();
+        let computed = CacheId::for_decryption(&partition, &suite(id), &keys, &context);
+        assert_eq!(hex(&computed.unwrap()), expected);
+    }
+}
+
+#[test]
+fn what_cannot_be_serialized_has_no_id() {
+    let long = [("key".to_owned(), "x".repeat(1 << 16))].into();
+    assert!(CacheId::for_encryption("partition", None, &long).is_none());
+}
