@@ -51,27 +51,35 @@ pub struct CachingCmm {
     limits: Limits,
     partition_id: Arc<str>,
     flights: Flights,
-    requests: Arc<AtomicU64>,
-    calls: Arc<AtomicU64>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    requests: AtomicU64,
+    hits: AtomicU64,
+    calls: AtomicU64,
 }
 
 /// How much caching saves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CmmStats {
-    /// Requests for materials.
+    /// Requests for materials, those that are not answered yet among them.
     pub requests: u64,
-    /// Calls to the underlying manager.
+    /// Requests that were answered without a call of their own.
+    pub hits: u64,
+    /// Calls to the underlying manager, those that failed among them.
     pub calls: u64,
 }
 
 impl CmmStats {
-    /// Share of requests that needed no call of their own, 0 to 1; `None` before the first one.
+    /// Share of hits among hits and calls, 0 to 1; `None` before the first of either.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a ratio for people to read")]
     pub fn hit_rate(&self) -> Option<f64> {
-        let hits = self.requests.saturating_sub(self.calls);
-        (self.requests > 0).then(|| hits as f64 / self.requests as f64)
+        let answers = self.hits + self.calls;
+        (answers > 0).then(|| self.hits as f64 / answers as f64)
     }
 }
 
@@ -90,8 +98,7 @@ impl CachingCmm {
             limits,
             partition_id,
             flights: Flights::default(),
-            requests: Arc::default(),
-            calls: Arc::default(),
+            counters: Arc::default(),
         }
     }
 
@@ -136,7 +143,12 @@ impl CachingCmm {
     /// What this CMM and its clones have done.
     #[must_use]
     pub fn stats(&self) -> CmmStats {
-        CmmStats { requests: self.requests.load(Relaxed), calls: self.calls.load(Relaxed) }
+        let Counters { requests, hits, calls } = &*self.counters;
+        CmmStats {
+            requests: requests.load(Relaxed),
+            hits: hits.load(Relaxed),
+            calls: calls.load(Relaxed),
+        }
     }
 
     /// What the cache has done for all that share it.
@@ -146,10 +158,10 @@ impl CachingCmm {
     }
 
     async fn materials(&self, request: Request) -> Result<CachedMaterials, Error> {
-        self.requests.fetch_add(1, Relaxed);
+        self.counters.requests.fetch_add(1, Relaxed);
         loop {
             let landed = match self.next(&request) {
-                Next::Hit(materials) => return Ok(materials),
+                Next::Hit(materials) => return Ok(self.hit(materials)),
                 Next::Join(flight) => flight.landed().await?,
                 Next::Lead(lead) => {
                     let (cmm, request) = (self.clone(), request.clone());
@@ -158,24 +170,29 @@ impl CachingCmm {
                 }
             };
             if let Some(materials) = self.take_use(landed, &request) {
-                return Ok(materials);
+                return Ok(self.hit(materials));
             }
         }
     }
 
     /// The same on the caller's thread.
     fn materials_blocking(&self, request: &Request) -> Result<CachedMaterials, Error> {
-        self.requests.fetch_add(1, Relaxed);
+        self.counters.requests.fetch_add(1, Relaxed);
         loop {
             let landed = match self.next(request) {
-                Next::Hit(materials) => return Ok(materials),
+                Next::Hit(materials) => return Ok(self.hit(materials)),
                 Next::Join(flight) => flight.wait()?,
                 Next::Lead(lead) => return self.lead(lead, request),
             };
             if let Some(materials) = self.take_use(landed, request) {
-                return Ok(materials);
+                return Ok(self.hit(materials));
             }
         }
+    }
+
+    fn hit(&self, materials: CachedMaterials) -> CachedMaterials {
+        self.counters.hits.fetch_add(1, Relaxed);
+        materials
     }
 
     fn next(&self, request: &Request) -> Next<CachedMaterials> {
@@ -196,7 +213,7 @@ impl CachingCmm {
 
     /// Calls the underlying manager, and shares what it gives.
     fn lead(&self, lead: Lead, request: &Request) -> Result<CachedMaterials, Error> {
-        self.calls.fetch_add(1, Relaxed);
+        self.counters.calls.fetch_add(1, Relaxed);
         let materials = match self.ask(request) {
             Ok(materials) => materials,
             Err(error) => {

@@ -39,7 +39,7 @@ async fn requests_that_miss_together_make_one_call() {
     let keys = requests.await.unwrap();
     assert!(keys.iter().all(|key| key.is_ok() && *key == keys[0]));
     assert_eq!(fixture.calls.counts(), (1, 0));
-    assert_eq!((cmm.stats().requests, cmm.stats().calls), (64, 1));
+    assert_eq!((cmm.stats().requests, cmm.stats().hits, cmm.stats().calls), (64, 63, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,6 +58,7 @@ async fn a_failed_call_fails_all_who_wait_and_the_next_tries_again() {
     }
     drop(calls);
     assert!(requests.await.unwrap().iter().all(|key| *key == Err(error.clone())));
+    assert_eq!(cmm.stats().hits, 0);
     assert!(keys_of_requests(&cmm, 1).await[0].is_ok());
     assert_eq!(fixture.calls.counts().0, 2);
 }

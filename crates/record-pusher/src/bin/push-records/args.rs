@@ -50,6 +50,13 @@ pub(crate) struct Args {
     pub(crate) completions: Option<Shell>,
 }
 
+/// A command line that asks for completions and nothing else.
+#[derive(Debug, Parser)]
+pub(crate) struct Completions {
+    #[arg(long)]
+    pub(crate) completions: Shell,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// For people

@@ -8,14 +8,13 @@ use std::io::{stderr, stdout};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{CommandFactory, FromArgMatches};
-use clap_complete::Shell;
+use clap::{CommandFactory, Parser};
 use futures::stream::{self, StreamExt};
 use record_pusher::RecordPusher;
 use tokio::sync::mpsc::Receiver;
 use tracing_subscriber::EnvFilter;
 
-use args::Args;
+use args::{Args, Completions};
 use input::{Input, Line};
 use report::Report;
 
@@ -27,12 +26,12 @@ const BATCH_BYTES: usize = 4 << 20;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let matches = Args::command().get_matches();
-    if let Some(shell) = matches.get_one::<Shell>("completions") {
-        clap_complete::generate(*shell, &mut Args::command(), "push-records", &mut stdout());
+    // Apart from the rest, because it needs no settings.
+    if let Ok(Completions { completions }) = Completions::try_parse() {
+        clap_complete::generate(completions, &mut Args::command(), "push-records", &mut stdout());
         return ExitCode::SUCCESS;
     }
-    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let args = Args::parse();
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::from_default_env())
         .with_writer(stderr)

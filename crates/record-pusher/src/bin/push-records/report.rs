@@ -47,7 +47,7 @@ struct CacheSummary {
 impl From<CmmStats> for CacheSummary {
     fn from(stats: CmmStats) -> Self {
         Self {
-            hits: stats.requests.saturating_sub(stats.calls),
+            hits: stats.hits,
             misses: stats.calls,
             hit_rate: stats.hit_rate().unwrap_or_default(),
         }
