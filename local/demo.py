@@ -9,15 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
-from stack import ROOT, Stack, StackError, build_binaries, parse_json, wait_until
+from pipeline import REGIONS, Pipeline
+from stack import ROOT, Stack, StackError, build_binaries, parse_json
 
-REGIONS = ["us-east-1", "eu-west-1"]
 SAMPLE = ROOT / "events" / "sample-records.ndjson"
 INVOCATION = ROOT / "events" / "record-pusher.json"
-ARRIVAL_SECONDS = 120
 
 
 def main() -> None:
@@ -52,107 +50,64 @@ def parse_arguments(available: int) -> argparse.Namespace:
 
 
 def run(lines: list[str], keep: bool) -> None:
-    say("Building the binaries")
+    say("Building the binaries (the first time takes minutes)")
     binaries = build_binaries()
 
     say("Starting the local AWS")
     with Stack() as stack:
         say(f"Deploying infra/template.yaml in {' and '.join(REGIONS)}")
-        outputs = deploy(stack, binaries)
-        show_the_way(stack, binaries, outputs, lines)
+        pipeline = Pipeline(stack, binaries)
+        show_the_way(pipeline, lines)
         if keep:
             stack.keep()
-            say_how_to_go_on(stack, binaries, outputs)
+            say_how_to_go_on(pipeline)
     if not keep:
         say("\nThe local AWS is stopped. To look around in it: scripts/demo --keep")
 
 
-def show_the_way(stack: Stack, binaries: dict[str, Path], outputs: dict[str, dict], lines: list[str]) -> None:
+def show_the_way(pipeline: Pipeline, lines: list[str]) -> None:
     say(f"Pushing {len(lines)} records with push-records")
     started = time.monotonic()
-    summary = push(stack, binaries["push-records"], lines)
+    summary = push(pipeline, lines)
     sent = [parse_json(line) for line in lines]
-    wait_for_items(stack, outputs, sent)
+    wait_for_items(pipeline, sent)
     seconds = time.monotonic() - started
-    calls = stack.kms_calls()
+    calls = pipeline.stack.kms_calls()
 
     say("Pushing two more with the function record-pusher")
     invocation = INVOCATION.read_text(encoding="utf-8")
-    invoke(stack, outputs[REGIONS[0]]["PusherFunction"], invocation)
-    wait_for_items(stack, outputs, sent + parse_json(invocation)["records"])
+    pipeline.invoke_pusher(invocation)
+    wait_for_items(pipeline, sent + parse_json(invocation)["records"])
 
-    report(stack, outputs, summary, calls, seconds)
-    show_item(stack, REGIONS[1], outputs[REGIONS[1]]["TableName"], sent[0]["id"])
-
-
-def deploy(stack: Stack, binaries: dict[str, Path]) -> dict[str, dict]:
-    packages = {
-        "RecordConsumer": stack.package(binaries["record-consumer"]),
-        "RecordPusher": stack.package(binaries["record-pusher"]),
-    }
-    pusher_regions = {REGIONS[0]: ",".join(REGIONS)}
-    return {region: stack.deploy(region, packages, PusherRegions=pusher_regions.get(region, "")) for region in REGIONS}
+    report(pipeline, summary, calls, seconds)
+    show_item(pipeline, REGIONS[1], sent[0])
 
 
-def push(stack: Stack, push_records: Path, lines: list[str]) -> dict:
+def push(pipeline: Pipeline, lines: list[str]) -> dict:
     """Runs push-records and returns its summary."""
-    source = stack.directory / "records.ndjson"
+    source = pipeline.stack.directory / "records.ndjson"
     source.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    command = [*push_command(push_records), "--output", "json", str(source)]
-    result = subprocess.run(command, env=stack.environment(), stdout=subprocess.PIPE, check=False)
+    command = [*pipeline.push_command(), "--output", "json", str(source)]
+    result = subprocess.run(command, env=pipeline.stack.environment(), stdout=subprocess.PIPE, check=False)
     if result.returncode != 0:
         raise StackError(f"push-records failed with exit code {result.returncode}")
     return json.loads(result.stdout)
 
 
-def push_command(push_records: Path) -> list[str]:
-    return [
-        str(push_records),
-        *("--regions", ",".join(REGIONS)),
-        *("--kms-key", "alias/sealstream"),
-        *("--stream", "records"),
-    ]
-
-
-def invoke(stack: Stack, function: str, payload: str) -> None:
-    response = stack.client("lambda", REGIONS[0]).invoke(FunctionName=function, Payload=payload.encode())
-    if "FunctionError" in response:
-        raise StackError(
-            f"{function} failed: {response['Payload'].read().decode()}\n{stack.function_log(REGIONS[0], function)}"
-        )
-
-
-def wait_for_items(stack: Stack, outputs: dict[str, dict], records: list[dict]) -> None:
-    """Waits until the table in every Region holds exactly the records that were sent."""
-    expected = {record["id"]: record for record in records}
-    for region in REGIONS:
-        wait_for_table(stack, region, outputs[region], expected)
-
-
-def wait_for_table(stack: Stack, region: str, outputs: dict, expected: dict[str, dict]) -> None:
-    def arrived() -> bool:
-        items = {item["id"]: item for item in stack.table_items(region, outputs["TableName"])}
-        progress(f"  {region}: {len(items)} of {len(expected)} items")
-        return items == expected
-
+def wait_for_items(pipeline: Pipeline, records: list[dict]) -> None:
     try:
-        wait_until(arrived, ARRIVAL_SECONDS, f"the table in {region} does not hold exactly what was sent")
-    except StackError as error:
-        log = stack.directory / f"record-consumer.{region}.log"
-        log.write_text(stack.function_log(region, outputs["ConsumerFunction"]), encoding="utf-8")
-        raise StackError(f"{error}; the consumer's log: {log}") from error
+        pipeline.wait_for_items(records, lambda text: progress(f"  {text}"))
     finally:
         progress("")
 
 
-def report(stack: Stack, outputs: dict, summary: dict, calls: dict[str, collections.Counter], seconds: float) -> None:
+def report(pipeline: Pipeline, summary: dict, calls: dict[str, collections.Counter], seconds: float) -> None:
     records = summary["records"]
     say(f"\n{records} records ({summary['plaintext_bytes']:,} bytes) went through in {seconds:.1f} s\n")
 
     say("Items in the tables, each compared with the record that was sent (two came from the function)")
     for region in REGIONS:
-        table = outputs[region]["TableName"]
-        say(f"  {region:12} {len(stack.table_items(region, table)):6}  {table}")
+        say(f"  {region:12} {len(pipeline.items(region)):6}  {pipeline.outputs[region]['TableName']}")
 
     say(f"\nKMS calls for the {records} records      made   without caching")
     total = collections.Counter()
@@ -168,17 +123,20 @@ def report(stack: Stack, outputs: dict, summary: dict, calls: dict[str, collecti
     say(f"\nThe pusher's cache: {cache['hits']} hits, {cache['misses']} misses, hit rate {cache['hit_rate']:.1%}")
 
 
-def show_item(stack: Stack, region: str, table: str, record_id: str) -> None:
-    item = stack.client("dynamodb", region).get_item(TableName=table, Key={"id": {"S": record_id}})["Item"]
+def show_item(pipeline: Pipeline, region: str, record: dict) -> None:
+    dynamodb = pipeline.stack.client("dynamodb", region)
+    table = pipeline.outputs[region]["TableName"]
+    item = dynamodb.get_item(TableName=table, Key={"id": {"S": record["id"]}})["Item"]
     say(f"\nThe first record, as the table in {region} has it")
-    for name, value in item.items():
-        say(f"  {name:14} {json.dumps(value, ensure_ascii=False)}")
+    for name in record:
+        say(f"  {name:14} {json.dumps(item[name], ensure_ascii=False)}")
 
 
-def say_how_to_go_on(stack: Stack, binaries: dict[str, Path], outputs: dict[str, dict]) -> None:
-    push_more = shlex.join([*push_command(binaries["push-records"]), str(SAMPLE)])
-    table = outputs[REGIONS[1]]["TableName"]
-    consumer = outputs[REGIONS[1]]["ConsumerFunction"]
+def say_how_to_go_on(pipeline: Pipeline) -> None:
+    stack = pipeline.stack
+    push_more = shlex.join([*pipeline.push_command(), str(SAMPLE)])
+    table = pipeline.outputs[REGIONS[1]]["TableName"]
+    consumer = pipeline.outputs[REGIONS[1]]["ConsumerFunction"]
     python = shlex.quote(sys.executable)
     scan = (
         f'import boto3; print(*boto3.resource("dynamodb", "{REGIONS[1]}").Table("{table}").scan()["Items"], sep="\\n")'

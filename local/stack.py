@@ -78,13 +78,8 @@ class Stack:
         return self
 
     def __exit__(self, error_type, *_) -> None:
-        if self._kept:
-            return
-        self.stop()
-        if error_type is not None and issubclass(error_type, Exception):
-            print(f"The logs of the local AWS are in {self.directory}", file=sys.stderr)
-        else:
-            shutil.rmtree(self.directory)
+        if not self._kept:
+            self.close(keep_logs=error_type is not None and issubclass(error_type, Exception))
 
     @property
     def process_group(self) -> int:
@@ -156,6 +151,14 @@ class Stack:
     def keep(self) -> None:
         """Lets the local AWS run on when the context, and this process, end."""
         self._kept = True
+
+    def close(self, *, keep_logs: bool) -> None:
+        """Stops the local AWS and removes its logs, or says on standard error where they are."""
+        self.stop()
+        if keep_logs:
+            print(f"The logs of the local AWS are in {self.directory}", file=sys.stderr)
+        else:
+            shutil.rmtree(self.directory)
 
     def stop(self) -> None:
         """Ends the server and the function processes it has started. The logs stay."""
@@ -252,7 +255,10 @@ def session() -> boto3.Session:
 
 def build_binaries() -> dict[str, Path]:
     """Builds the workspace's binaries with cargo's dev profile and says, by name, where they are."""
-    command = ["cargo", "build", "--bins", "--locked", "--message-format=json-render-diagnostics"]
+    # Asked for examples, of which there are none, cargo takes the features of development dependencies in, as it does
+    # for `cargo test`. Otherwise the two would compile different variants of tokio, and with it of aws-esdk: minutes.
+    targets = ["--workspace", "--bins", "--examples"]
+    command = ["cargo", "build", *targets, "--locked", "--message-format=json-render-diagnostics"]
     build = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)
     if build.returncode != 0:
         raise StackError("cargo could not build the binaries; its messages are above")

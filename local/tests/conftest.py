@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipeline on a local AWS, deployed once for all tests."""
+
+import itertools
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pipeline import REGIONS, Pipeline
+from stack import Stack, build_binaries, wait_until
+
+ACTIVE_SECONDS = 10
+BATCH_WRITE_LIMIT = 25
+
+
+@pytest.fixture(scope="session")
+def binaries() -> dict[str, Path]:
+    return build_binaries()
+
+
+@pytest.fixture(scope="session")
+def deployed(binaries: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Pipeline]:
+    stack = Stack()
+    try:
+        yield Pipeline(stack, binaries)
+    finally:
+        stack.close(keep_logs=request.session.testsfailed > 0)
+
+
+@pytest.fixture
+def pipeline(deployed: Pipeline) -> Pipeline:
+    """The pipeline with empty tables. Each test waits until what it sends has arrived or was refused, so that nothing
+    of it reaches the tables of the next one."""
+    for region in REGIONS:
+        empty_table(deployed, region)
+    return deployed
+
+
+@pytest.fixture
+def stream(deployed: Pipeline) -> str:
+    """A stream of the test's own in every Region, which no function reads."""
+    name = f"test-{uuid.uuid4().hex}"
+    for region in REGIONS:
+        create_stream(deployed, region, name)
+    return name
+
+
+def create_stream(pipeline: Pipeline, region: str, name: str) -> None:
+    kinesis = pipeline.stack.client("kinesis", region)
+    kinesis.create_stream(StreamName=name, ShardCount=2)
+
+    def active() -> bool:
+        description = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+        return description["StreamStatus"] == "ACTIVE"
+
+    wait_until(active, ACTIVE_SECONDS, f"the stream {name} in {region} is not active")
+
+
+def stream_data(pipeline: Pipeline, region: str, stream: str) -> list[bytes]:
+    """The data of every record in a stream."""
+    kinesis = pipeline.stack.client("kinesis", region)
+    data = []
+    for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
+        position = {"ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = kinesis.get_shard_iterator(StreamName=stream, **position)["ShardIterator"]
+        # One page holds more than any test sends.
+        data += [record["Data"] for record in kinesis.get_records(ShardIterator=iterator)["Records"]]
+    return data
+
+
+def empty_table(pipeline: Pipeline, region: str) -> None:
+    table = pipeline.outputs[region]["TableName"]
+    dynamodb = pipeline.stack.client("dynamodb", region)
+    deletions = ({"DeleteRequest": {"Key": {"id": {"S": item["id"]}}}} for item in pipeline.items(region))
+    while batch := list(itertools.islice(deletions, BATCH_WRITE_LIMIT)):
+        dynamodb.batch_write_item(RequestItems={table: batch})
+
+
+def run(
+    command: list[str], environment: dict[str, str], standard_input: str = "", *, code: int = 0
+) -> subprocess.CompletedProcess:
+    """Runs a program to its end and checks its exit code."""
+    result = subprocess.run(
+        command, env=environment, input=standard_input, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert result.returncode == code, result.stderr
+    return result
