@@ -255,8 +255,8 @@ def session() -> boto3.Session:
 
 def build_binaries() -> dict[str, Path]:
     """Builds the workspace's binaries with cargo's dev profile and says, by name, where they are."""
-    # Asked for examples, of which there are none, cargo takes the features of development dependencies in, as it does
-    # for `cargo test`. Otherwise the two would compile different variants of tokio, and with it of aws-esdk: minutes.
+    # Asked for examples too, cargo takes the features of development dependencies in, as it does for `cargo test`.
+    # Otherwise the two would compile different variants of tokio, and with it of aws-esdk: minutes.
     targets = ["--workspace", "--bins", "--examples"]
     command = ["cargo", "build", *targets, "--locked", "--message-format=json-render-diagnostics"]
     build = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)

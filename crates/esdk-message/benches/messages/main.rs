@@ -176,19 +176,39 @@ fn decrypt(criterion: &mut Criterion) {
     }
 }
 
+/// Whether the millionth message costs more than the hundredth.
+fn counts(criterion: &mut Criterion) {
+    let subjects = Subjects::new(Suite::Unsigned);
+    let plaintext = vec![7; 1 << 10];
+    let mut group = criterion.benchmark_group("messages in a row");
+    group.sample_size(10);
+    for count in [100, 10_000, 1_000_000] {
+        group.throughput(Throughput::Elements(count));
+        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+            bencher.iter(|| {
+                for _ in 0..count {
+                    let key = &subjects.encryption_key;
+                    black_box(key.encrypt(&plaintext, FRAME_LENGTH).unwrap());
+                }
+            });
+        });
+    }
+}
+
 /// The same work on one thread and on two: threads share nothing but the key.
 fn threads(criterion: &mut Criterion) {
     let subjects = Subjects::new(Suite::Unsigned);
     let plaintext = vec![7; 1 << 10];
-    let mut group = criterion.benchmark_group("1000 messages on threads");
+    let mut group = criterion.benchmark_group("100000 messages on threads");
+    group.sample_size(10);
     for threads in [1_usize, 2] {
-        group.throughput(Throughput::Elements(1000));
+        group.throughput(Throughput::Elements(100_000));
         group.bench_function(BenchmarkId::from_parameter(threads), |bencher| {
             bencher.iter(|| {
                 std::thread::scope(|scope| {
                     for _ in 0..threads {
                         scope.spawn(|| {
-                            for _ in 0..1000 / threads {
+                            for _ in 0..100_000 / threads {
                                 let key = &subjects.encryption_key;
                                 black_box(key.encrypt(&plaintext, FRAME_LENGTH).unwrap());
                             }
@@ -209,6 +229,6 @@ fn configuration() -> Criterion {
 criterion_group! {
     name = benches;
     config = configuration();
-    targets = encrypt, decrypt, threads
+    targets = encrypt, decrypt, counts, threads
 }
 criterion_main!(benches);
