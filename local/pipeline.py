@@ -11,7 +11,7 @@ REGIONS = ["us-east-1", "eu-west-1"]
 # The template's defaults.
 KEY_ALIAS = "alias/sealstream"
 STREAM = "records"
-ARRIVAL_SECONDS = 10
+ARRIVAL_SECONDS = 60
 
 
 class Pipeline:

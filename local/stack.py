@@ -21,6 +21,7 @@ import zipfile
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Self
 
 import boto3
 import boto3.dynamodb.types
@@ -74,7 +75,7 @@ class Stack:
             self.stop()
             raise
 
-    def __enter__(self) -> "Stack":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, error_type, *_) -> None:

@@ -8,15 +8,16 @@
 // every AWS Encryption SDK can.
 
 import { CommitmentPolicy, KmsKeyringNode, buildClient } from "@aws-crypto/client-node";
-import { GetRecordsCommand, GetShardIteratorCommand, KinesisClient, ListShardsCommand } from "@aws-sdk/client-kinesis";
+import { GetRecordsCommand, GetShardIteratorCommand, ListShardsCommand } from "@aws-sdk/client-kinesis";
 
 import { parseOptions } from "./arguments.mjs";
+import { kinesisClient } from "./kinesis.mjs";
 
 async function main() {
   const { region, stream, "key-arn": keyArn } = parseOptions(["region", "stream", "key-arn"]);
   const { decrypt } = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
   const keyring = new KmsKeyringNode({ keyIds: [keyArn] });
-  for await (const message of messages(new KinesisClient({ region }), stream)) {
+  for await (const message of messages(kinesisClient(region), stream)) {
     const { plaintext, messageHeader } = await decrypt(keyring, message);
     const encryptedFor = messageHeader.encryptionContext.stream;
     if (encryptedFor !== stream) {

@@ -19,9 +19,10 @@ import {
   buildClient,
   getLocalCryptographicMaterialsCache,
 } from "@aws-crypto/client-node";
-import { KinesisClient, PutRecordsCommand } from "@aws-sdk/client-kinesis";
+import { PutRecordsCommand } from "@aws-sdk/client-kinesis";
 
 import { parseOptions } from "./arguments.mjs";
+import { kinesisClient } from "./kinesis.mjs";
 
 const PUT_RECORDS_LIMIT = 500;
 
@@ -37,7 +38,7 @@ async function main() {
     }
   }
   for (const region of keyArns.map((arn) => arn.split(":")[3])) {
-    await put(new KinesisClient({ region }), stream, records);
+    await put(kinesisClient(region), stream, records);
   }
 }
 
