@@ -4,7 +4,7 @@ mod args;
 mod input;
 mod report;
 
-use std::io::{stderr, stdout};
+use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -28,8 +28,12 @@ const BATCH_BYTES: usize = 4 << 20;
 async fn main() -> ExitCode {
     // Apart from the rest, because it needs no settings.
     if let Ok(Completions { completions }) = Completions::try_parse() {
-        clap_complete::generate(completions, &mut Args::command(), "push-records", &mut stdout());
-        return ExitCode::SUCCESS;
+        let mut script = Vec::new();
+        clap_complete::generate(completions, &mut Args::command(), "push-records", &mut script);
+        return match stdout().write_all(&script) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
     }
     let args = Args::parse();
     tracing_subscriber::fmt()
