@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records between this project and programs on the AWS Encryption SDK for Python, both ways."""
+"""Records between this project and programs on the AWS Encryption SDKs for Python and JavaScript, both ways."""
 
 import json
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 from conftest import run, stream_data
 from pipeline import REGIONS, STREAM, Pipeline
 from stack import ROOT, parse_json
 
-CONSUMER = ROOT / "local" / "interop" / "consumer.py"
-PRODUCER = ROOT / "local" / "interop" / "producer.py"
+INTEROP = ROOT / "local" / "interop"
+NODE = Path(sys.prefix) / "bin" / "node"
+CONSUMERS = {
+    "python": [sys.executable, str(INTEROP / "consumer.py")],
+    "javascript": [str(NODE), str(INTEROP / "javascript" / "consumer.mjs")],
+}
+PRODUCERS = {
+    "python": [sys.executable, str(INTEROP / "producer.py")],
+    "javascript": [str(NODE), str(INTEROP / "javascript" / "producer.mjs")],
+}
 
 # The suites of the AWS Encryption SDK, as a message names them after its first byte.
 SUITES = {"signed": b"\x05\x78", "unsigned": b"\x04\x78"}
@@ -29,8 +38,11 @@ def records() -> list[str]:
     return [f'{{"id": "{uuid.uuid4()}", {content}}}' for content in contents]
 
 
+@pytest.mark.parametrize("language", CONSUMERS)
 @pytest.mark.parametrize("suite", SUITES)
-def test_another_consumer_reads_what_push_records_wrote(pipeline: Pipeline, stream: str, suite: str) -> None:
+def test_another_consumer_reads_what_push_records_wrote(
+    pipeline: Pipeline, stream: str, suite: str, language: str
+) -> None:
     lines = records()
     environment = pipeline.stack.environment()
     command = [*pipeline.push_command(stream), "--suite", suite, "--output", "json"]
@@ -39,16 +51,19 @@ def test_another_consumer_reads_what_push_records_wrote(pipeline: Pipeline, stre
 
     for region in REGIONS:
         key_arn = pipeline.outputs[region]["KeyArn"]
-        reader = [sys.executable, str(CONSUMER), "--region", region, "--stream", stream, "--key-arn", key_arn]
+        reader = [*CONSUMERS[language], "--region", region, "--stream", stream, "--key-arn", key_arn]
         plaintexts = run(reader, environment).stdout.splitlines()
         assert sorted(plaintexts) == sorted(lines)
         assert {message[1:3] for message in stream_data(pipeline, region, stream)} == {SUITES[suite]}
 
 
+@pytest.mark.parametrize("language", PRODUCERS)
 @pytest.mark.parametrize("options", [[], ["--unsigned"]], ids=["signed", "unsigned"])
-def test_the_consumer_writes_what_another_producer_pushed(pipeline: Pipeline, options: list[str]) -> None:
+def test_the_consumer_writes_what_another_producer_pushed(
+    pipeline: Pipeline, options: list[str], language: str
+) -> None:
     lines = records()
     key_arns = ",".join(pipeline.outputs[region]["KeyArn"] for region in REGIONS)
-    command = [sys.executable, str(PRODUCER), "--stream", STREAM, "--key-arns", key_arns, *options]
+    command = [*PRODUCERS[language], "--stream", STREAM, "--key-arns", key_arns, *options]
     run(command, pipeline.stack.environment(), "\n".join(lines))
     pipeline.wait_for_items([parse_json(line) for line in lines])
