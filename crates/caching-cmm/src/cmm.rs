@@ -164,7 +164,7 @@ impl CachingCmm {
                 Next::Hit(materials) => return Ok(self.hit(materials)),
                 Next::Join(flight) => flight.landed().await?,
                 Next::Lead(lead) => {
-                    let (cmm, request) = (self.clone(), request.clone());
+                    let cmm = self.clone();
                     let call = spawn_blocking(move || cmm.lead(lead, &request));
                     return call.await.unwrap_or_else(|_| Err(abandoned()));
                 }
@@ -260,7 +260,6 @@ fn foreign() -> Error {
 }
 
 /// A request, and where its answer may be cached.
-#[derive(Clone)]
 struct Request {
     input: Input,
     /// `None` to bypass the cache.
@@ -268,7 +267,6 @@ struct Request {
     usage: Usage,
 }
 
-#[derive(Clone)]
 enum Input {
     Encryption(GetEncryptionMaterialsInput),
     Decryption(DecryptMaterialsInput),
