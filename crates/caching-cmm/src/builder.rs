@@ -12,6 +12,7 @@ use aws_esdk::material_providers::types::material_providers_config::MaterialProv
 use crate::cache::{CryptographicMaterialsCache, Limits};
 use crate::clock::{Clock, SystemClock};
 use crate::cmm::CachingCmm;
+use crate::request::Policy;
 
 /// Messages that one data key may encrypt, unless set: 2^32. Also the largest value that can be
 /// set.
@@ -31,6 +32,7 @@ pub struct CachingCmmBuilder {
     max_age: Option<Duration>,
     max_messages: Option<u64>,
     max_bytes: Option<u64>,
+    grace_period: Duration,
     partition_id: Option<String>,
     clock: Option<Arc<dyn Clock>>,
 }
@@ -75,9 +77,24 @@ impl CachingCmmBuilder {
         self
     }
 
+    /// Refreshes entries ahead: in the last `grace_period` of an entry's time, and in the same share
+    /// of its messages and bytes, one caller starts the call for new materials in the background, and
+    /// all go on with the old ones, within their limits, until the new ones are there. So a busy
+    /// process does not wait at the end of a data key, and pays for that with calls that come
+    /// earlier. Each entry is refreshed once; if the call fails, the entry ends as without a grace
+    /// period.
+    ///
+    /// By default zero: entries end, and the next request waits for new materials. Must be shorter
+    /// than `max_age`. Needs a Tokio runtime.
+    pub fn refresh_ahead(mut self, grace_period: Duration) -> Self {
+        self.grace_period = grace_period;
+        self
+    }
+
     /// Names the part of the cache that this CMM uses. CMMs on one cache share entries if they
     /// have the same partition id, and must then ask for the same materials of equal managers.
-    /// By default a fresh unique id. Must not be empty.
+    /// By default a fresh unique id. Must not be empty, nor contain a null byte, which ends it in a
+    /// cache id.
     pub fn partition_id(mut self, partition_id: impl Into<String>) -> Self {
         self.partition_id = Some(partition_id.into());
         self
@@ -98,20 +115,28 @@ impl CachingCmmBuilder {
             max_age: self.max_age.ok_or(BuildError::Missing("max_age"))?,
             max_messages: self.max_messages.unwrap_or(DEFAULT_MAX_MESSAGES),
             max_bytes: self.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
+            grace_period: self.grace_period,
         };
         check_limits(&limits)?;
-        let partition_id = match self.partition_id {
-            Some(id) if id.is_empty() => return Err(BuildError::EmptyPartitionId),
-            Some(id) => id,
-            None => uuid::Uuid::new_v4().to_string(),
+        let policy = Policy {
+            partition_id: checked_partition_id(self.partition_id)?,
+            limits,
+            only_compares_context: self.keyring.is_some(),
         };
         Ok(CachingCmm::new(
             underlying(self.keyring, self.cmm).await?,
             self.cache.ok_or(BuildError::Missing("cache"))?,
             self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            limits,
-            partition_id.into(),
+            policy,
         ))
+    }
+}
+
+fn checked_partition_id(id: Option<String>) -> Result<String, BuildError> {
+    match id {
+        Some(id) if id.is_empty() || id.contains('\0') => Err(BuildError::PartitionId),
+        Some(id) => Ok(id),
+        None => Ok(uuid::Uuid::new_v4().to_string()),
     }
 }
 
@@ -124,6 +149,9 @@ fn check_limits(limits: &Limits) -> Result<(), BuildError> {
     }
     if limits.max_bytes > DEFAULT_MAX_BYTES {
         return Err(BuildError::MaxBytes(limits.max_bytes));
+    }
+    if limits.grace_period >= limits.max_age {
+        return Err(BuildError::GracePeriod(limits.grace_period));
     }
     Ok(())
 }
@@ -169,9 +197,12 @@ pub enum BuildError {
     /// The limit on bytes is out of range.
     #[error("max_bytes is {0}; it must be at most 9223372036854775807")]
     MaxBytes(u64),
-    /// The partition id is empty.
-    #[error("partition_id is empty; leave it out for a unique one")]
-    EmptyPartitionId,
+    /// The grace period leaves nothing of the maximum age.
+    #[error("refresh_ahead is {0:?}; it must be shorter than max_age")]
+    GracePeriod(Duration),
+    /// The partition id cannot be part of a cache id.
+    #[error("partition_id is empty or contains a null byte; leave it out for a unique one")]
+    PartitionId,
     /// aws-esdk could not make its default CMM over the keyring.
     #[error("aws-esdk refused the keyring")]
     Keyring(#[from] Error),

@@ -1,12 +1,13 @@
 //! The cryptographic materials cache: its interface, entries, limits and statistics.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::cache_id::CacheId;
 use crate::clock::Timestamp;
 use crate::materials::CachedMaterials;
+use crate::sync::Mutex;
 
 /// Stores cryptographic materials for reuse.
 ///
@@ -23,7 +24,7 @@ pub trait CryptographicMaterialsCache: Send + Sync + fmt::Debug {
     ///
     /// `None` if there is no entry, or if the one there has expired or `usage` would carry it over
     /// `limits`; such an entry is removed.
-    fn get(&self, id: &CacheId, limits: &Limits, usage: Usage) -> Option<CachedMaterials>;
+    fn get(&self, id: &CacheId, limits: &Limits, usage: Usage) -> Option<Hit>;
 
     /// Removes the entry stored under `id`, if there is one.
     fn delete(&self, id: &CacheId);
@@ -41,6 +42,28 @@ pub struct Limits {
     pub max_messages: u64,
     /// Plaintext bytes that one data key may encrypt.
     pub max_bytes: u64,
+    /// Time before `max_age` in which an entry is refreshed while it is still used; zero to let it
+    /// end first. It takes the same share of the messages and bytes.
+    pub grace_period: Duration,
+}
+
+impl Limits {
+    /// Whether an entry of this age, with this use behind it, is in its grace period.
+    fn are_near(&self, age: Duration, used: Usage) -> bool {
+        if self.grace_period.is_zero() {
+            return false;
+        }
+        let before = self.max_age.saturating_sub(self.grace_period);
+        let share = before.div_duration_f64(self.max_age);
+        age >= before
+            || is_above_share(used.messages, share, self.max_messages)
+            || is_above_share(used.bytes, share, self.max_bytes)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "when to refresh need not be exact")]
+fn is_above_share(used: u64, share: f64, limit: u64) -> bool {
+    used as f64 > share * limit as f64
 }
 
 /// Messages and plaintext bytes encrypted under a data key.
@@ -82,7 +105,25 @@ pub struct CacheEntry {
     materials: CachedMaterials,
     created: Timestamp,
     max_age: Duration,
-    usage: Mutex<Usage>,
+    uses: Mutex<Uses>,
+}
+
+#[derive(Debug)]
+struct Uses {
+    usage: Usage,
+    /// Whether a caller was told to refresh the entry.
+    refreshed: bool,
+}
+
+/// Materials that a cache has found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Hit {
+    /// The materials, with their use counted.
+    pub materials: CachedMaterials,
+    /// Whether the finder should put new materials in their place: the entry is in its grace
+    /// period. One caller is told so for each entry.
+    pub refresh: bool,
 }
 
 impl CacheEntry {
@@ -94,7 +135,8 @@ impl CacheEntry {
         max_age: Duration,
         usage: Usage,
     ) -> Self {
-        Self { materials, created, max_age, usage: Mutex::new(usage) }
+        let uses = Mutex::new(Uses { usage, refreshed: false });
+        Self { materials, created, max_age, uses }
     }
 
     /// Whether the entry's own time to live has ended.
@@ -114,17 +156,20 @@ impl CacheEntry {
         now: &Timestamp,
         limits: &Limits,
         usage: Usage,
-    ) -> Result<CachedMaterials, EvictionReason> {
-        if self.has_expired(now) || now.since(&self.created) >= limits.max_age {
+    ) -> Result<Hit, EvictionReason> {
+        let age = now.since(&self.created);
+        if age >= self.max_age.min(limits.max_age) {
             return Err(EvictionReason::Age);
         }
-        let mut used = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        let total = used.plus(usage);
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let total = uses.usage.plus(usage);
         if !total.is_within(limits) {
             return Err(EvictionReason::Usage);
         }
-        *used = total;
-        Ok(self.materials.clone())
+        uses.usage = total;
+        let refresh = !uses.refreshed && limits.are_near(age, total);
+        uses.refreshed |= refresh;
+        Ok(Hit { materials: self.materials.clone(), refresh })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The caching cryptographic materials manager.
 
-use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 
@@ -15,14 +15,14 @@ use aws_esdk::material_providers::types::cryptographic_materials_manager::{
 };
 use aws_esdk::material_providers::types::error::Error;
 use aws_esdk::material_providers::types::{DecryptionMaterials, EncryptionMaterials};
-use tokio::task::spawn_blocking;
 
 use crate::builder::CachingCmmBuilder;
-use crate::cache::{CacheEntry, CacheStats, CryptographicMaterialsCache, Limits, Usage};
-use crate::cache_id::CacheId;
+use crate::cache::{CacheEntry, CacheStats, CryptographicMaterialsCache, Hit};
 use crate::clock::Clock;
 use crate::flight::{Flights, Lead, Next, abandoned};
-use crate::materials::{CachedMaterials, Zeroizing, is_identity_kdf};
+use crate::materials::{CachedMaterials, Zeroizing};
+use crate::request::{Input, Policy, Request};
+use crate::sync;
 
 /// A cryptographic materials manager that keeps data keys in a cache, and asks the manager or
 /// keyring under it only when the cache has none that may still be used.
@@ -40,7 +40,10 @@ use crate::materials::{CachedMaterials, Zeroizing, is_identity_kdf};
 /// - its suite derives no key per message (identity KDF);
 /// - it encrypts a plaintext whose length is not given, or is above the limit on bytes;
 /// - it names required encryption context keys, or reproduces context that the message does not
-///   carry: the materials then depend on more than the cache id covers.
+///   carry: the materials then depend on more than the cache id covers;
+/// - it reproduces any context, and the underlying manager was given as such and not as a keyring: a
+///   manager may refuse a message for which a pair is not reproduced, as aws-esdk's required
+///   encryption context CMM does, and what it allowed once must not serve who reproduces nothing.
 ///
 /// Source: AWS Encryption SDK specification, `framework/caching-cmm.md`.
 #[derive(Debug, Clone)]
@@ -48,8 +51,7 @@ pub struct CachingCmm {
     underlying: CryptographicMaterialsManagerRef,
     cache: Arc<dyn CryptographicMaterialsCache>,
     clock: Arc<dyn Clock>,
-    limits: Limits,
-    partition_id: Arc<str>,
+    policy: Arc<Policy>,
     flights: Flights,
     counters: Arc<Counters>,
 }
@@ -69,7 +71,7 @@ pub struct CmmStats {
     pub requests: u64,
     /// Requests that were answered without a call of their own.
     pub hits: u64,
-    /// Calls to the underlying manager, those that failed among them.
+    /// Calls to the underlying manager, those that failed or only refreshed an entry among them.
     pub calls: u64,
 }
 
@@ -88,15 +90,13 @@ impl CachingCmm {
         underlying: CryptographicMaterialsManagerRef,
         cache: Arc<dyn CryptographicMaterialsCache>,
         clock: Arc<dyn Clock>,
-        limits: Limits,
-        partition_id: Arc<str>,
+        policy: Policy,
     ) -> Self {
         Self {
             underlying,
             cache,
             clock,
-            limits,
-            partition_id,
+            policy: Arc::new(policy),
             flights: Flights::default(),
             counters: Arc::default(),
         }
@@ -117,7 +117,7 @@ impl CachingCmm {
         &self,
         input: GetEncryptionMaterialsInput,
     ) -> Result<Arc<Zeroizing<EncryptionMaterials>>, Error> {
-        let request = Request::encryption(self, input);
+        let request = Request::encryption(&self.policy, input);
         match self.materials(request).await? {
             CachedMaterials::Encryption(materials) => Ok(materials),
             CachedMaterials::Decryption(_) => Err(foreign()),
@@ -133,7 +133,7 @@ impl CachingCmm {
         &self,
         input: DecryptMaterialsInput,
     ) -> Result<Arc<Zeroizing<DecryptionMaterials>>, Error> {
-        let request = Request::decryption(self, input)?;
+        let request = Request::decryption(&self.policy, input)?;
         match self.materials(request).await? {
             CachedMaterials::Decryption(materials) => Ok(materials),
             CachedMaterials::Encryption(_) => Err(foreign()),
@@ -161,16 +161,16 @@ impl CachingCmm {
         self.counters.requests.fetch_add(1, Relaxed);
         loop {
             let landed = match self.next(&request) {
-                Next::Hit(materials) => return Ok(self.hit(materials)),
+                Next::Hit(hit) => return Ok(self.use_hit(hit, &request)),
                 Next::Join(flight) => flight.landed().await?,
                 Next::Lead(lead) => {
                     let cmm = self.clone();
-                    let call = spawn_blocking(move || cmm.lead(lead, &request));
-                    return call.await.unwrap_or_else(|_| Err(abandoned()));
+                    let call = sync::spawn_blocking(move || cmm.lead(lead, &request));
+                    return call.await.unwrap_or_else(|| Err(abandoned()));
                 }
             };
-            if let Some(materials) = self.take_use(landed, &request) {
-                return Ok(self.hit(materials));
+            if let Some(hit) = self.take_use(landed, &request) {
+                return Ok(self.use_hit(hit, &request));
             }
         }
     }
@@ -180,41 +180,54 @@ impl CachingCmm {
         self.counters.requests.fetch_add(1, Relaxed);
         loop {
             let landed = match self.next(request) {
-                Next::Hit(materials) => return Ok(self.hit(materials)),
+                Next::Hit(hit) => return Ok(self.use_hit(hit, request)),
                 Next::Join(flight) => flight.wait()?,
                 Next::Lead(lead) => return self.lead(lead, request),
             };
-            if let Some(materials) = self.take_use(landed, request) {
-                return Ok(self.hit(materials));
+            if let Some(hit) = self.take_use(landed, request) {
+                return Ok(self.use_hit(hit, request));
             }
         }
     }
 
-    fn hit(&self, materials: CachedMaterials) -> CachedMaterials {
-        self.counters.hits.fetch_add(1, Relaxed);
-        materials
-    }
-
-    fn next(&self, request: &Request) -> Next<CachedMaterials> {
+    fn next(&self, request: &Request) -> Next {
         match request.id {
             None => Next::Lead(Lead::alone()),
-            Some(id) => self.flights.next(id, || self.cache.get(&id, &self.limits, request.usage)),
+            Some(id) => {
+                let look_up = || self.cache.get(&id, &self.policy.limits, request.usage);
+                self.flights.next(id, look_up)
+            }
         }
     }
 
     /// A use of what another request's call gave, if that leaves one for this request.
-    fn take_use(
-        &self,
-        landed: Option<Arc<CacheEntry>>,
-        request: &Request,
-    ) -> Option<CachedMaterials> {
-        landed?.take_use(&self.clock.now(), &self.limits, request.usage).ok()
+    fn take_use(&self, landed: Option<Arc<CacheEntry>>, request: &Request) -> Option<Hit> {
+        landed?.take_use(&self.clock.now(), &self.policy.limits, request.usage).ok()
+    }
+
+    fn use_hit(&self, hit: Hit, request: &Request) -> CachedMaterials {
+        self.counters.hits.fetch_add(1, Relaxed);
+        if hit.refresh && sync::can_spawn() {
+            self.refresh(request.unused());
+        }
+        hit.materials
+    }
+
+    /// Replaces an entry before it ends, in the background. If that fails, the entry ends as if
+    /// nothing had been tried.
+    fn refresh(&self, request: Request) {
+        if let Some(lead) = request.id.and_then(|id| self.flights.refresh(id)) {
+            let cmm = self.clone();
+            drop(sync::spawn_blocking(move || cmm.lead(lead, &request)));
+        }
     }
 
     /// Calls the underlying manager, and shares what it gives.
     fn lead(&self, lead: Lead, request: &Request) -> Result<CachedMaterials, Error> {
         self.counters.calls.fetch_add(1, Relaxed);
-        let materials = match self.ask(request) {
+        // A panic must not poison the mutex that aws-esdk holds around this CMM.
+        let asked = catch_unwind(AssertUnwindSafe(|| self.ask(request)));
+        let materials = match asked.unwrap_or_else(|_| Err(panicked())) {
             Ok(materials) => materials,
             Err(error) => {
                 lead.land(Err(error.clone()));
@@ -223,7 +236,7 @@ impl CachingCmm {
         };
         let entry = match lead.id() {
             Some(id) if materials.derive_message_keys() => {
-                let (now, max_age) = (self.clock.now(), self.limits.max_age);
+                let (now, max_age) = (self.clock.now(), self.policy.limits.max_age);
                 let entry = CacheEntry::new(materials.clone(), now, max_age, request.usage);
                 let entry = Arc::new(entry);
                 self.cache.put(id, entry.clone());
@@ -253,71 +266,15 @@ impl CachingCmm {
     }
 }
 
+fn panicked() -> Error {
+    Error::AwsCryptographicMaterialProvidersException {
+        message: "the underlying cryptographic materials manager panicked".to_owned(),
+    }
+}
+
 fn foreign() -> Error {
     Error::AwsCryptographicMaterialProvidersException {
         message: "the cache returned materials of the other kind".to_owned(),
-    }
-}
-
-/// A request, and where its answer may be cached.
-struct Request {
-    input: Input,
-    /// `None` to bypass the cache.
-    id: Option<CacheId>,
-    usage: Usage,
-}
-
-enum Input {
-    Encryption(GetEncryptionMaterialsInput),
-    Decryption(DecryptMaterialsInput),
-}
-
-impl Request {
-    fn encryption(cmm: &CachingCmm, mut input: GetEncryptionMaterialsInput) -> Self {
-        let (id, usage) = cmm.encryption_lookup(&input).unzip();
-        if id.is_some() {
-            // The materials will serve messages of other lengths too.
-            input.max_plaintext_length = None;
-        }
-        Self { input: Input::Encryption(input), id, usage: usage.unwrap_or(Usage::NONE) }
-    }
-
-    fn decryption(cmm: &CachingCmm, input: DecryptMaterialsInput) -> Result<Self, Error> {
-        check_reproduced_context(&input)?;
-        let id = cmm.decryption_lookup(&input);
-        Ok(Self { input: Input::Decryption(input), id, usage: Usage::NONE })
-    }
-}
-
-impl CachingCmm {
-    /// Where and with what use to look for encryption materials; `None` to bypass the cache.
-    fn encryption_lookup(&self, input: &GetEncryptionMaterialsInput) -> Option<(CacheId, Usage)> {
-        let suite = input.algorithm_suite_id.as_ref();
-        let usage = Usage::message(u64::try_from(input.max_plaintext_length?).ok()?);
-        let names_required_keys =
-            input.required_encryption_context_keys.as_ref().is_some_and(|keys| !keys.is_empty());
-        if suite.is_some_and(is_identity_kdf)
-            || names_required_keys
-            || !usage.is_within(&self.limits)
-        {
-            return None;
-        }
-        let context = input.encryption_context.as_ref()?;
-        Some((CacheId::for_encryption(&self.partition_id, suite, context)?, usage))
-    }
-
-    /// Where to look for decryption materials; `None` to bypass the cache.
-    fn decryption_lookup(&self, input: &DecryptMaterialsInput) -> Option<CacheId> {
-        let suite = input.algorithm_suite_id.as_ref()?;
-        let context = input.encryption_context.as_ref()?;
-        let reproduced = input.reproduced_encryption_context.as_ref();
-        let adds_pairs =
-            reproduced.is_some_and(|pairs| pairs.keys().any(|key| !context.contains_key(key)));
-        if is_identity_kdf(suite) || adds_pairs {
-            return None;
-        }
-        let keys = input.encrypted_data_keys.as_ref()?;
-        CacheId::for_decryption(&self.partition_id, suite, keys, context)
     }
 }
 
@@ -326,7 +283,7 @@ impl CryptographicMaterialsManager for CachingCmm {
         &self,
         input: GetEncryptionMaterialsInput,
     ) -> Result<GetEncryptionMaterialsOutput, Error> {
-        match self.materials_blocking(&Request::encryption(self, input))? {
+        match self.materials_blocking(&Request::encryption(&self.policy, input))? {
             CachedMaterials::Encryption(materials) => GetEncryptionMaterialsOutput::builder()
                 .encryption_materials(EncryptionMaterials::clone(&materials))
                 .build()
@@ -339,7 +296,7 @@ impl CryptographicMaterialsManager for CachingCmm {
         &self,
         input: DecryptMaterialsInput,
     ) -> Result<DecryptMaterialsOutput, Error> {
-        match self.materials_blocking(&Request::decryption(self, input)?)? {
+        match self.materials_blocking(&Request::decryption(&self.policy, input)?)? {
             CachedMaterials::Decryption(materials) => DecryptMaterialsOutput::builder()
                 .decryption_materials(DecryptionMaterials::clone(&materials))
                 .build()
@@ -347,21 +304,4 @@ impl CryptographicMaterialsManager for CachingCmm {
             CachedMaterials::Encryption(_) => Err(foreign()),
         }
     }
-}
-
-/// Pairs that the caller reproduces must be those of the message. The underlying manager checks
-/// this too, but is not asked on a hit (`framework/cmm-interface.md`, decrypt materials).
-fn check_reproduced_context(input: &DecryptMaterialsInput) -> Result<(), Error> {
-    let empty = HashMap::new();
-    let context = input.encryption_context.as_ref().unwrap_or(&empty);
-    let reproduced = input.reproduced_encryption_context.as_ref().unwrap_or(&empty);
-    let differs = |(key, value)| context.get(key).is_some_and(|other| other != value);
-    if reproduced.iter().any(differs) {
-        return Err(Error::InvalidDecryptionMaterials {
-            message: "the message's encryption context differs from the one that was reproduced \
-                      for its decryption"
-                .to_owned(),
-        });
-    }
-    Ok(())
 }

@@ -9,10 +9,12 @@ mod flight;
 mod local_cache;
 mod materials;
 mod no_cache;
+mod request;
+mod sync;
 
 pub use builder::{BuildError, CachingCmmBuilder, DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES};
 pub use cache::{
-    CacheEntry, CacheStats, CryptographicMaterialsCache, EvictionReason, Limits, Usage,
+    CacheEntry, CacheStats, CryptographicMaterialsCache, EvictionReason, Hit, Limits, Usage,
 };
 pub use cache_id::CacheId;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
@@ -20,3 +22,6 @@ pub use cmm::{CachingCmm, CmmStats};
 pub use local_cache::LocalCache;
 pub use materials::{CachedMaterials, Zeroizing};
 pub use no_cache::NoCache;
+
+#[doc = include_str!("../CONFORMANCE.md")]
+pub mod conformance {}

@@ -1,22 +1,24 @@
 //! The local cryptographic materials cache: in memory, bounded, least recently used first out.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use lru::LruCache;
 
 use crate::cache::{
-    CacheEntry, CacheStats, CryptographicMaterialsCache, EvictionReason, Limits, Usage,
+    CacheEntry, CacheStats, CryptographicMaterialsCache, EvictionReason, Hit, Limits, Usage,
 };
 use crate::cache_id::CacheId;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::materials::CachedMaterials;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How many of the least recently used entries a lookup checks for expiry.
 ///
 /// The specification's "entry pruning tail size". It bounds what a lookup costs, whatever the
 /// capacity, and empties a cache of expired entries faster than lookups can add new ones.
 const PRUNING_TAIL: usize = 4;
+
+type Entries = LruCache<CacheId, Arc<CacheEntry>>;
 
 /// A cache of at most `capacity` entries in this process's memory.
 ///
@@ -28,7 +30,7 @@ const PRUNING_TAIL: usize = 4;
 pub struct LocalCache {
     capacity: usize,
     clock: Arc<dyn Clock>,
-    entries: Mutex<LruCache<CacheId, Arc<CacheEntry>>>,
+    entries: Mutex<Entries>,
     counters: Counters,
 }
 
@@ -50,8 +52,30 @@ impl LocalCache {
         }
     }
 
+    /// Removes every entry that has expired, and returns their number.
+    ///
+    /// Each lookup does so for a few entries. A process that may make none for a long time can call
+    /// this on a timer, so that no data key stays in memory past its time.
+    pub fn remove_expired(&self) -> usize {
+        let now = self.clock.now();
+        self.remove_expired_among(&mut self.lock(), usize::MAX, &now)
+    }
+
+    /// Of the `tail` least recently used entries, removes those that have expired.
+    fn remove_expired_among(&self, entries: &mut Entries, tail: usize, now: &Timestamp) -> usize {
+        let in_tail = entries.iter().rev().take(tail);
+        let expired: Vec<_> =
+            in_tail.filter(|(_, entry)| entry.has_expired(now)).map(|(id, _)| *id).collect();
+        for id in &expired {
+            entries.pop(id);
+            self.counters.count_eviction(EvictionReason::Age);
+        }
+        self.counters.set_entries(entries.len());
+        expired.len()
+    }
+
     /// Every operation leaves the list whole before it can panic, so a poisoned lock is usable.
-    fn lock(&self) -> MutexGuard<'_, LruCache<CacheId, Arc<CacheEntry>>> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,7 +94,7 @@ impl CryptographicMaterialsCache for LocalCache {
         self.counters.set_entries(entries.len());
     }
 
-    fn get(&self, id: &CacheId, limits: &Limits, usage: Usage) -> Option<CachedMaterials> {
+    fn get(&self, id: &CacheId, limits: &Limits, usage: Usage) -> Option<Hit> {
         let now = self.clock.now();
         let mut entries = self.lock();
         let found = entries.get(id).map(|entry| entry.take_use(&now, limits, usage));
@@ -78,16 +102,12 @@ impl CryptographicMaterialsCache for LocalCache {
             entries.pop(id);
             self.counters.count_eviction(*reason);
         }
-        for expired in expired_in_tail(&entries, &now) {
-            entries.pop(&expired);
-            self.counters.count_eviction(EvictionReason::Age);
-        }
-        self.counters.set_entries(entries.len());
+        self.remove_expired_among(&mut entries, PRUNING_TAIL, &now);
         drop(entries);
 
-        let materials = found.and_then(Result::ok);
-        self.counters.count_lookup(materials.is_some());
-        materials
+        let hit = found.and_then(Result::ok);
+        self.counters.count_lookup(hit.is_some());
+        hit
     }
 
     fn delete(&self, id: &CacheId) {
@@ -101,16 +121,6 @@ impl CryptographicMaterialsCache for LocalCache {
     fn stats(&self) -> CacheStats {
         self.counters.read()
     }
-}
-
-fn expired_in_tail(entries: &LruCache<CacheId, Arc<CacheEntry>>, now: &Timestamp) -> Vec<CacheId> {
-    entries
-        .iter()
-        .rev()
-        .take(PRUNING_TAIL)
-        .filter(|(_, entry)| entry.has_expired(now))
-        .map(|(id, _)| *id)
-        .collect()
 }
 
 #[derive(Debug, Default)]

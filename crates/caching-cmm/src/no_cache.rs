@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::cache::{CacheEntry, CacheStats, CryptographicMaterialsCache, Limits, Usage};
+use crate::cache::{CacheEntry, CacheStats, CryptographicMaterialsCache, Hit, Limits, Usage};
 use crate::cache_id::CacheId;
-use crate::materials::CachedMaterials;
 
 /// Stores nothing, so that every request goes to the underlying cryptographic materials manager;
 /// only requests that are under way at the same time still share an answer.
@@ -19,7 +18,7 @@ pub struct NoCache {
 impl CryptographicMaterialsCache for NoCache {
     fn put(&self, _: CacheId, _: Arc<CacheEntry>) {}
 
-    fn get(&self, _: &CacheId, _: &Limits, _: Usage) -> Option<CachedMaterials> {
+    fn get(&self, _: &CacheId, _: &Limits, _: Usage) -> Option<Hit> {
         self.misses.fetch_add(1, Relaxed);
         None
     }

@@ -13,7 +13,8 @@ use esdk_caching_cmm::{
 };
 use proptest::prelude::*;
 
-const LIMITS: Limits = Limits { max_age: Duration::MAX, max_messages: 3, max_bytes: 20 };
+const LIMITS: Limits =
+    Limits { max_age: Duration::MAX, max_messages: 3, max_bytes: 20, grace_period: Duration::ZERO };
 
 fn id(number: u8) -> CacheId {
     CacheId::for_encryption(&format!("partition {number}"), None, &HashMap::new()).unwrap()
@@ -37,6 +38,7 @@ enum Step {
     Get { id: u8, bytes: u64 },
     Delete { id: u8 },
     Wait { seconds: u64 },
+    RemoveExpired,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -46,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..6u8, 0..10u64).prop_map(|(id, bytes)| Step::Get { id, bytes }),
         1 => (0..6u8).prop_map(|id| Step::Delete { id }),
         2 => (0..8u64).prop_map(|seconds| Step::Wait { seconds }),
+        1 => Just(Step::RemoveExpired),
     ]
 }
 
@@ -83,6 +86,12 @@ impl Model {
         self.entries.push(entry);
         Some(mark)
     }
+
+    fn remove_expired(&mut self) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|entry| self.now < entry.ends);
+        before - self.entries.len()
+    }
 }
 
 proptest! {
@@ -113,10 +122,9 @@ proptest! {
                 }
                 Step::Get { id: name, bytes } => {
                     let found = cache.get(&id(name), &LIMITS, Usage::message(bytes));
-                    prop_assert_eq!(found.as_ref().map(mark), model.get(name, bytes));
+                    prop_assert_eq!(found.map(|hit| mark(&hit.materials)), model.get(name, bytes));
                     // Capacity is within the pruning tail: no expired entry outlives a lookup.
-                    let now = model.now;
-                    model.entries.retain(|entry| now < entry.ends);
+                    model.remove_expired();
                 }
                 Step::Delete { id: name } => {
                     cache.delete(&id(name));
@@ -125,6 +133,9 @@ proptest! {
                 Step::Wait { seconds } => {
                     clock.advance(Duration::from_secs(seconds));
                     model.now += seconds;
+                }
+                Step::RemoveExpired => {
+                    prop_assert_eq!(cache.remove_expired(), model.remove_expired());
                 }
             }
             let stats = cache.stats();
@@ -157,6 +168,57 @@ fn a_lookup_prunes_expired_entries_that_nobody_asks_for() {
 }
 
 #[test]
+fn a_put_leaves_expired_entries_to_the_next_lookup() {
+    let clock = Arc::new(ManualClock::default());
+    let cache = LocalCache::with_clock(100, clock.clone());
+    let entry = || CacheEntry::new(materials(0), clock.now(), Duration::from_secs(1), Usage::NONE);
+    cache.put(id(0), Arc::new(entry()));
+    clock.advance(Duration::from_secs(1));
+    cache.put(id(1), Arc::new(entry()));
+    assert_eq!(cache.stats().entries, 2);
+    cache.get(&id(1), &LIMITS, Usage::NONE).unwrap();
+    assert_eq!((cache.stats().entries, cache.stats().evicted_age), (1, 1));
+}
+
+#[test]
+fn removes_expired_entries_when_asked_to() {
+    let clock = Arc::new(ManualClock::default());
+    let cache = LocalCache::with_clock(100, clock.clone());
+    for (name, seconds) in [(0, 1), (1, 2), (2, 1)] {
+        let age = Duration::from_secs(seconds);
+        cache.put(id(name), Arc::new(CacheEntry::new(materials(0), clock.now(), age, Usage::NONE)));
+    }
+    assert_eq!(cache.remove_expired(), 0);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(cache.remove_expired(), 2);
+    assert_eq!((cache.stats().evicted_age, cache.stats().entries), (2, 1));
+}
+
+#[test]
+fn one_finder_is_told_to_refresh_an_entry_in_its_grace_period() {
+    let limits = Limits {
+        max_age: Duration::from_secs(100),
+        max_messages: 10,
+        max_bytes: 1000,
+        grace_period: Duration::from_secs(20),
+    };
+    let told = |wait: u64, uses: &[u64]| -> Vec<bool> {
+        let clock = Arc::new(ManualClock::default());
+        let cache = LocalCache::with_clock(1, clock.clone());
+        let entry = CacheEntry::new(materials(0), clock.now(), limits.max_age, Usage::NONE);
+        cache.put(id(0), Arc::new(entry));
+        clock.advance(Duration::from_secs(wait));
+        let find = |bytes: &u64| cache.get(&id(0), &limits, Usage::message(*bytes)).unwrap();
+        uses.iter().map(find).map(|hit| hit.refresh).collect()
+    };
+    assert_eq!(told(79, &[0, 0]), [false, false]);
+    assert_eq!(told(80, &[0, 0, 0]), [true, false, false]);
+    // A fifth of the age is a fifth of the messages and of the bytes.
+    assert_eq!(told(0, &[0; 10])[7..], [false, true, false]);
+    assert_eq!(told(0, &[800, 1, 1]), [false, true, false]);
+}
+
+#[test]
 fn a_caller_with_a_stricter_age_removes_the_entry() {
     let clock = Arc::new(ManualClock::default());
     let cache = LocalCache::with_clock(1, clock.clone());
@@ -175,5 +237,5 @@ fn holds_decryption_materials_too() {
     let materials: CachedMaterials = DecryptionMaterials::builder().build().unwrap().into();
     cache.put(id(0), Arc::new(CacheEntry::new(materials, clock.now(), Duration::MAX, Usage::NONE)));
     let found = cache.get(&id(0), &LIMITS, Usage::NONE);
-    assert!(matches!(found, Some(CachedMaterials::Decryption(_))));
+    assert!(matches!(found.unwrap().materials, CachedMaterials::Decryption(_)));
 }

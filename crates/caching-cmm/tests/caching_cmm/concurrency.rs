@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aws_esdk::material_providers::types::cryptographic_materials_manager::CryptographicMaterialsManager;
+use aws_esdk::material_providers::types::cryptographic_materials_manager::{
+    CryptographicMaterialsManager, CryptographicMaterialsManagerRef,
+};
 use aws_esdk::material_providers::types::error::Error;
 use esdk_caching_cmm::{CachingCmm, NoCache};
 use tokio::task::JoinSet;
 
-use crate::fixture::{Fixture, decryption_input, encrypt, encryption_input};
+use crate::fixture::{Fixture, decryption_input, encrypt, encryption_input, sdk};
 
 /// The data keys of this many requests at once.
 async fn keys_of_requests(cmm: &CachingCmm, requests: usize) -> Vec<Result<Vec<u8>, Error>> {
@@ -148,4 +150,17 @@ async fn a_panic_below_leaves_the_cache_usable() {
     let error = keys_of_requests(&cmm, 1).await.remove(0).unwrap_err();
     assert!(format!("{error:?}").contains("panicked"), "{error:?}");
     assert!(keys_of_requests(&cmm, 1).await[0].is_ok());
+}
+
+/// aws-esdk holds a mutex around a manager, which a panic would poison for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_below_leaves_the_vendors_trait_usable() {
+    let fixture = Fixture::new().await;
+    let caching = fixture.builder.build().await.unwrap();
+    let cmm: CryptographicMaterialsManagerRef = caching.into();
+    let encrypt = || sdk().encrypt().plaintext("text".as_bytes()).materials_manager(cmm.clone());
+    fixture.calls.panic_once();
+    encrypt().send().await.unwrap_err();
+    encrypt().send().await.unwrap();
+    assert!(!cmm.inner.is_poisoned());
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use aws_esdk::AwsEncryptionSdkConfig;
 use aws_esdk::material_providers::client::Client as MaterialProviders;
 use aws_esdk::material_providers::operation::decrypt_materials::{
     DecryptMaterialsInput, DecryptMaterialsOutput,
@@ -92,10 +93,14 @@ impl CryptographicMaterialsManager for Counting {
 }
 
 pub(crate) async fn keyring() -> KeyringRef {
+    keyring_named("key").await
+}
+
+pub(crate) async fn keyring_named(name: &str) -> KeyringRef {
     providers()
         .create_raw_aes_keyring()
         .key_namespace("tests")
-        .key_name("key")
+        .key_name(name)
         .wrapping_key(Blob::new([7; 32]))
         .wrapping_alg(AesWrappingAlg::AlgAes256GcmIv12Tag16)
         .send()
@@ -103,7 +108,11 @@ pub(crate) async fn keyring() -> KeyringRef {
         .unwrap()
 }
 
-fn providers() -> MaterialProviders {
+pub(crate) fn sdk() -> aws_esdk::Client {
+    aws_esdk::Client::from_conf(AwsEncryptionSdkConfig::builder().build().unwrap()).unwrap()
+}
+
+pub(crate) fn providers() -> MaterialProviders {
     MaterialProviders::from_conf(MaterialProvidersConfig::builder().build().unwrap()).unwrap()
 }
 

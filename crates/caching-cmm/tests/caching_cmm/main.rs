@@ -4,6 +4,9 @@
 
 mod concurrency;
 mod fixture;
+mod isolation;
+mod refresh;
+mod without_cache;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +14,12 @@ use std::time::Duration;
 use aws_esdk::material_providers::types::cryptographic_materials_manager::CryptographicMaterialsManager;
 use aws_esdk::material_providers::types::error::Error;
 use aws_esdk::material_providers::types::{EsdkAlgorithmSuiteId, EsdkCommitmentPolicy};
-use esdk_caching_cmm::{BuildError, CacheStats, CachingCmm, CryptographicMaterialsCache, NoCache};
+use esdk_caching_cmm::{
+    BuildError, CacheEntry, CacheId, CacheStats, CachingCmm, Clock, CryptographicMaterialsCache,
+    NoCache, Usage,
+};
 use fixture::{
-    Fixture, MAX_AGE, context, decryption_input, encrypt, encryption_input, esdk, keyring, policy,
+    Fixture, MAX_AGE, decryption_input, encrypt, encryption_input, esdk, keyring, policy,
 };
 
 #[tokio::test]
@@ -39,6 +45,29 @@ async fn a_data_key_never_encrypts_more_bytes_than_the_limit() {
     }
     // 60 + 40 under the first data key, 1 + 99 + 0 under the second.
     assert_eq!(fixture.calls.counts().0, 2);
+}
+
+#[tokio::test]
+async fn limits_are_the_specifications_unless_set() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.partition_id("partition").build().await.unwrap();
+    for bytes in [i64::MAX, 0, 1] {
+        encrypt(&cmm, encryption_input(Some(bytes)));
+    }
+    assert_eq!(fixture.calls.counts().0, 2, "2^63 - 1 bytes under one data key, and one more byte");
+
+    // Nearly as many messages as may be, by an entry that says so.
+    let input = encryption_input(Some(1));
+    let (suite, pairs) = (input.algorithm_suite_id.clone(), input.encryption_context.clone());
+    let id = CacheId::for_encryption("partition", suite.as_ref(), &pairs.unwrap()).unwrap();
+    let used = Usage { messages: (1 << 32) - 1, bytes: 0 };
+    let materials = encrypt(&cmm, input.clone());
+    let entry = CacheEntry::new(materials.into(), fixture.clock.now(), MAX_AGE, used);
+    fixture.cache.put(id, Arc::new(entry));
+    encrypt(&cmm, input.clone());
+    assert_eq!(fixture.calls.counts().0, 2);
+    encrypt(&cmm, input);
+    assert_eq!(fixture.calls.counts().0, 3);
 }
 
 #[tokio::test]
@@ -115,17 +144,6 @@ async fn suites_without_key_derivation_are_not_stored() {
 }
 
 #[tokio::test]
-async fn required_context_keys_bypass_the_cache() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.build().await.unwrap();
-    let mut input = encryption_input(Some(1));
-    input.required_encryption_context_keys = Some(vec!["stream".to_owned()]);
-    encrypt(&cmm, input.clone());
-    encrypt(&cmm, input);
-    assert_eq!(fixture.calls.counts().0, 2);
-}
-
-#[tokio::test]
 async fn decryption_asks_once_and_is_not_limited_by_use() {
     let fixture = Fixture::new().await;
     let cmm = fixture.builder.max_messages(1).max_bytes(1).build().await.unwrap();
@@ -139,45 +157,6 @@ async fn decryption_asks_once_and_is_not_limited_by_use() {
     fixture.clock.advance(MAX_AGE);
     cmm.decrypt_materials(decryption_input(&materials)).unwrap();
     assert_eq!(fixture.calls.counts(), (1, 2));
-}
-
-#[tokio::test]
-async fn reproduced_context_is_checked_on_a_hit_too() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.build().await.unwrap();
-    let materials = encrypt(&cmm, encryption_input(Some(1)));
-    let mut input = decryption_input(&materials);
-    input.reproduced_encryption_context = Some(context(&[("stream", "records")]));
-    cmm.decrypt_materials(input.clone()).unwrap();
-    cmm.decrypt_materials(input.clone()).unwrap();
-    assert_eq!(fixture.calls.counts().1, 1);
-
-    input.reproduced_encryption_context = Some(context(&[("stream", "other")]));
-    let error = cmm.decrypt_materials(input.clone()).unwrap_err();
-    assert!(matches!(error, Error::InvalidDecryptionMaterials { .. }), "{error:?}");
-
-    // A pair that the message does not carry is part of what the data key is bound to: only the
-    // keyring can tell whether it is the right one.
-    input.reproduced_encryption_context = Some(context(&[("extra", "pair")]));
-    cmm.decrypt_materials(input).unwrap_err();
-    assert_eq!(fixture.calls.counts().1, 2);
-}
-
-#[tokio::test]
-async fn contexts_and_partitions_do_not_share_data_keys() {
-    let fixture = Fixture::new().await;
-    let other_partition = fixture.builder.clone().build().await.unwrap();
-    let cmm = fixture.builder.partition_id("shared").build().await.unwrap();
-    let mut other_context = encryption_input(Some(1));
-    other_context.encryption_context = Some(context(&[("stream", "other")]));
-
-    let keys = [
-        encrypt(&cmm, encryption_input(Some(1))).plaintext_data_key,
-        encrypt(&cmm, other_context).plaintext_data_key,
-        encrypt(&other_partition, encryption_input(Some(1))).plaintext_data_key,
-    ];
-    assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
-    assert_eq!(fixture.cache.stats().entries, 3);
 }
 
 #[tokio::test]
@@ -245,9 +224,21 @@ async fn settings_are_checked_when_built() {
     );
     assert!(refused(complete().await.max_bytes(1 << 63)).await.contains("max_bytes is"));
     assert!(refused(complete().await.max_age(Duration::ZERO)).await.contains("max_age"));
-    assert!(refused(complete().await.partition_id("")).await.contains("partition_id"));
+    for id in ["", "a\0b"] {
+        assert!(
+            refused(complete().await.partition_id(id)).await.contains("partition_id is empty or")
+        );
+    }
+    assert_eq!(
+        refused(complete().await.refresh_ahead(MAX_AGE)).await,
+        "refresh_ahead is 300s; it must be shorter than max_age"
+    );
     let both = complete().await.underlying_cmm(complete().await.build().await.unwrap());
     assert!(matches!(both.build().await, Err(BuildError::KeyringAndCmm)));
     let missing = CachingCmm::builder().max_age(MAX_AGE);
     assert!(matches!(missing.build().await, Err(BuildError::Missing("keyring or underlying_cmm"))));
+    let missing = CachingCmm::builder().keyring(keyring().await).max_age(MAX_AGE);
+    assert!(matches!(missing.build().await, Err(BuildError::Missing("cache"))));
+    let missing = CachingCmm::builder().cache(Arc::new(NoCache::default()));
+    assert!(matches!(missing.build().await, Err(BuildError::Missing("max_age"))));
 }

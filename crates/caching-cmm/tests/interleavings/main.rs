@@ -1,0 +1,183 @@
+//! The crate's own sources, compiled on a scheduler that explores how threads and tasks interleave.
+//!
+//! [`sync`] replaces the module of that name. Each check runs its scenario on thousands of schedules,
+//! some random and some made to find orders that are rare.
+
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
+#![expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the sources' public interface is not all used here"
+)]
+
+#[path = "../../src/builder.rs"]
+mod builder;
+#[path = "../../src/cache.rs"]
+mod cache;
+#[path = "../../src/cache_id.rs"]
+mod cache_id;
+#[path = "../../src/clock.rs"]
+mod clock;
+#[path = "../../src/cmm.rs"]
+mod cmm;
+#[path = "../../src/flight.rs"]
+mod flight;
+#[path = "../../src/local_cache.rs"]
+mod local_cache;
+#[path = "../../src/materials.rs"]
+mod materials;
+#[path = "../../src/request.rs"]
+mod request;
+
+mod manager;
+mod sync;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_esdk::material_providers::types::error::Error;
+use shuttle::future::{JoinHandle, block_on, spawn};
+
+use clock::ManualClock;
+use cmm::CachingCmm;
+use local_cache::LocalCache;
+use manager::{Manager, encryption_input};
+
+const MAX_AGE: Duration = Duration::from_secs(300);
+const SCHEDULES: usize = 2_000;
+
+/// Runs a scenario on many schedules.
+fn explore(scenario: impl Fn() + Send + Sync + Copy + 'static) {
+    shuttle::check_random(scenario, SCHEDULES);
+    shuttle::check_pct(scenario, SCHEDULES, 3);
+}
+
+struct Fixture {
+    cmm: CachingCmm,
+    clock: Arc<ManualClock>,
+    manager: Manager,
+}
+
+impl Fixture {
+    fn new(capacity: usize, max_messages: u64, grace_period: Duration) -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let manager = Manager::default();
+        let builder = CachingCmm::builder()
+            .underlying_cmm(manager.clone())
+            .cache(Arc::new(LocalCache::with_clock(capacity, clock.clone())))
+            .clock(clock.clone())
+            .max_age(MAX_AGE)
+            .max_messages(max_messages)
+            .refresh_ahead(grace_period);
+        Self { cmm: block_on(builder.build()).unwrap(), clock, manager }
+    }
+
+    /// A task that asks for materials and gives its data key.
+    fn request(&self) -> JoinHandle<Result<Vec<u8>, Error>> {
+        let cmm = self.cmm.clone();
+        spawn(async move {
+            let materials = cmm.encryption_materials(encryption_input()).await?;
+            Ok(materials.plaintext_data_key.as_ref().unwrap().as_ref().to_vec())
+        })
+    }
+
+    fn requests(&self, number: usize) -> Vec<Result<Vec<u8>, Error>> {
+        let tasks: Vec<_> = (0..number).map(|_| self.request()).collect();
+        tasks.into_iter().map(|task| block_on(task).unwrap()).collect()
+    }
+}
+
+fn uses(keys: Vec<Result<Vec<u8>, Error>>) -> HashMap<Vec<u8>, u64> {
+    let mut uses = HashMap::new();
+    for key in keys {
+        *uses.entry(key.unwrap()).or_insert(0) += 1;
+    }
+    uses
+}
+
+#[test]
+fn requests_on_a_cold_cache_make_one_call() {
+    explore(|| {
+        let fixture = Fixture::new(9, 100, Duration::ZERO);
+        assert_eq!(uses(fixture.requests(4)).len(), 1);
+        assert_eq!(fixture.manager.calls(), 1);
+    });
+}
+
+#[test]
+fn no_data_key_serves_more_messages_than_the_limit_and_none_is_wasted() {
+    explore(|| {
+        let fixture = Fixture::new(9, 2, Duration::ZERO);
+        let uses = uses(fixture.requests(6));
+        assert!(uses.values().all(|uses| *uses == 2), "{:?}", uses.values());
+    });
+}
+
+#[test]
+fn without_room_in_the_cache_limits_hold_too() {
+    explore(|| {
+        let fixture = Fixture::new(0, 2, Duration::ZERO);
+        assert!(uses(fixture.requests(5)).values().all(|uses| *uses <= 2));
+    });
+}
+
+#[test]
+fn a_failed_call_fails_those_who_waited_and_no_other() {
+    explore(|| {
+        let fixture = Fixture::new(9, 100, Duration::ZERO);
+        fixture.manager.fail_once();
+        let (failed, served): (Vec<_>, Vec<_>) =
+            fixture.requests(4).into_iter().partition(Result::is_err);
+        assert!(!failed.is_empty());
+        assert_eq!(fixture.manager.calls(), if served.is_empty() { 1 } else { 2 });
+        assert_eq!(uses(fixture.requests(1)).len(), 1);
+    });
+}
+
+#[test]
+fn a_request_that_is_dropped_harms_nobody() {
+    explore(|| {
+        let fixture = Fixture::new(9, 100, Duration::ZERO);
+        let dropped = fixture.request();
+        let other = fixture.request();
+        dropped.abort();
+        block_on(other).unwrap().unwrap();
+        assert!(fixture.manager.calls() <= 2);
+    });
+}
+
+#[test]
+fn a_panic_of_the_manager_fails_those_who_waited_and_no_other() {
+    explore(|| {
+        let fixture = Fixture::new(9, 100, Duration::ZERO);
+        fixture.manager.panic_once();
+        let failed = fixture.requests(3).into_iter().filter(Result::is_err).count();
+        assert!(failed >= 1);
+        assert!(fixture.requests(1)[0].is_ok());
+    });
+}
+
+#[test]
+fn one_of_many_refreshes_an_entry() {
+    explore(|| {
+        let fixture = Fixture::new(9, 100, MAX_AGE / 10);
+        fixture.requests(1);
+        fixture.clock.advance(MAX_AGE - MAX_AGE / 10);
+        assert!(fixture.requests(4).iter().all(Result::is_ok));
+        assert!(fixture.manager.calls() <= 2);
+    });
+}
+
+#[test]
+fn both_ways_at_once_make_one_call() {
+    explore(|| {
+        let fixture = Fixture::new(9, 100, Duration::ZERO);
+        let request = fixture.request();
+        let cmm = fixture.cmm.clone();
+        let blocking = shuttle::thread::spawn(move || manager::blocking_key(&cmm));
+        let key = block_on(request).unwrap().unwrap();
+        assert_eq!(blocking.join().unwrap(), key);
+        assert_eq!(fixture.manager.calls(), 1);
+    });
+}
