@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod delivery;
+mod mapping;
+mod report;
+mod sequence_number;
+mod settings;
+mod shard;
+
+pub use mapping::{EventSourceMapping, FunctionError, InvocationResult};
+pub use report::{Condition, Discarded, Report};
+pub use settings::{InvalidSetting, Settings, StartingPosition};
+pub use shard::{InvalidSequenceNumber, Shard};

@@ -1,0 +1,55 @@
+//! The mapping, as its user sees it.
+
+use aws_lambda_events::event::kinesis::KinesisEvent;
+use aws_lambda_events::event::streams::KinesisEventResponse;
+
+use crate::delivery::Delivery;
+use crate::report::Report;
+use crate::settings::{InvalidSetting, Settings};
+use crate::shard::Shard;
+
+/// Delivers the records of shards to a function, with settings that Lambda accepts.
+#[derive(Debug, Clone)]
+pub struct EventSourceMapping {
+    settings: Settings,
+}
+
+/// What a function makes of an event. `None` is a null response.
+pub type InvocationResult = Result<Option<KinesisEventResponse>, FunctionError>;
+
+/// The function was invoked and failed: it returned an error, crashed or ran out of time.
+///
+/// A mapping does the same in all three cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the function failed")]
+pub struct FunctionError;
+
+impl EventSourceMapping {
+    /// A mapping with these settings.
+    ///
+    /// # Errors
+    /// Lambda does not accept one of the settings.
+    pub fn new(settings: Settings) -> Result<Self, InvalidSetting> {
+        settings.validate()?;
+        Ok(Self { settings })
+    }
+
+    /// Delivers the records of the shard until each is delivered with success or discarded.
+    ///
+    /// One batch is under way at a time. Shards do not depend on each other: to read several at
+    /// once, drain each in a task of its own. A later call goes on from the checkpoint, also if
+    /// this one is cancelled: then its report is lost.
+    ///
+    /// Without a limit of retries or age, it does not end before the function succeeds.
+    pub async fn drain<F: Future<Output = InvocationResult>>(
+        &self,
+        shard: &mut Shard,
+        mut function: impl FnMut(KinesisEvent) -> F,
+    ) -> Report {
+        let mut delivery = Delivery::new(&self.settings, shard);
+        while let Some(batch) = delivery.next_batch() {
+            delivery.deliver(batch, &mut function).await;
+        }
+        delivery.into_report()
+    }
+}
