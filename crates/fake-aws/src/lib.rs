@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+mod answer;
+mod base64_bytes;
+mod call;
+mod condition;
+mod decimal;
+mod dynamodb;
+mod faults;
+mod kinesis;
+mod kms;
+mod runtime_api;
+mod s3;
+mod server;
+
+pub use call::{Operation, Service};
+pub use dynamodb::{DynamoDb, Item, KeyType};
+pub use faults::{Calls, Fault, Faults, Rule, RuleId};
+pub use kinesis::{Kinesis, Record, StreamSettings, Totals};
+pub use kms::kms_key_arn;
+pub use runtime_api::{Invocation, RuntimeApi, Summary};
+pub use s3::S3;
+pub use server::FakeAws;
+
+/// The account that owns everything here.
+const ACCOUNT: &str = "000000000000";
+
+/// State is changed in one step under its lock, so a panic elsewhere leaves it whole.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
