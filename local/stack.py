@@ -136,12 +136,12 @@ class Stack:
         pages = client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         return [{name: deserialize(value) for name, value in item.items()} for page in pages for item in page["Items"]]
 
-    def kms_calls(self) -> dict[str, collections.Counter]:
+    def kms_calls(self) -> collections.defaultdict[str, collections.Counter]:
         """How often each KMS operation was requested so far, by Region."""
         calls = collections.defaultdict(collections.Counter)
         for request in KMS_REQUEST.finditer(self._request_log.read_text()):
             calls[request["region"]][request["operation"]] += 1
-        return dict(calls)
+        return calls
 
     def function_log(self, region: str, function: str) -> str:
         """What a function has written so far in the invocations that are over."""
@@ -255,8 +255,8 @@ def session() -> boto3.Session:
 
 
 def build_binaries() -> dict[str, Path]:
-    """Builds the workspace's binaries with cargo's dev profile and says, by name, where they are."""
-    # Asked for examples too, cargo takes the features of development dependencies in, as it does for `cargo test`.
+    """Builds the workspace's binaries and examples with cargo's dev profile and says, by name, where they are."""
+    # Asked for examples, cargo takes the features of development dependencies in, as it does for `cargo test`.
     # Otherwise the two would compile different variants of tokio, and with it of aws-esdk: minutes.
     targets = ["--workspace", "--bins", "--examples"]
     command = ["cargo", "build", *targets, "--locked", "--message-format=json-render-diagnostics"]

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 
 import boto3
-from aws_encryption_sdk import CommitmentPolicy, EncryptionSDKClient, StrictAwsKmsMasterKeyProvider
+from aws_encryption_sdk import StrictAwsKmsMasterKeyProvider
+from esdk import CLIENT
 
 
 def main() -> None:
@@ -19,10 +20,9 @@ def main() -> None:
     parser.add_argument("--key-arn", required=True, help="the only key that records are accepted under")
     arguments = parser.parse_args()
 
-    client = EncryptionSDKClient(commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT)
     keys = StrictAwsKmsMasterKeyProvider(key_ids=[arguments.key_arn])
     for message in messages(boto3.client("kinesis", region_name=arguments.region), arguments.stream):
-        plaintext, header = client.decrypt(source=message, key_provider=keys)
+        plaintext, header = CLIENT.decrypt(source=message, key_provider=keys)
         stream = header.encryption_context.get("stream")
         if stream != arguments.stream:
             sys.exit(f"a record in the stream {arguments.stream} was encrypted for the stream {stream}")

@@ -11,14 +11,8 @@ import sys
 import uuid
 
 import boto3
-from aws_encryption_sdk import (
-    CachingCryptoMaterialsManager,
-    CommitmentPolicy,
-    EncryptionSDKClient,
-    LocalCryptoMaterialsCache,
-    StrictAwsKmsMasterKeyProvider,
-)
-from aws_encryption_sdk.identifiers import AlgorithmSuite
+from aws_encryption_sdk import StrictAwsKmsMasterKeyProvider
+from esdk import caching_manager, encrypt
 
 PUT_RECORDS_LIMIT = 500
 
@@ -33,42 +27,16 @@ def main() -> None:
     arguments = parser.parse_args()
 
     key_arns = arguments.key_arns.split(",")
-    encrypt = encryptor(key_arns, arguments.stream, arguments.unsigned)
+    materials = caching_manager(StrictAwsKmsMasterKeyProvider(key_ids=key_arns))
+    suite = "unsigned" if arguments.unsigned else "signed"
+    context = {"stream": arguments.stream}
+    plaintexts = [line.rstrip("\n").encode() for line in sys.stdin if line.strip()]
     records = [
-        {"Data": encrypt(line.rstrip("\n")), "PartitionKey": uuid.uuid4().hex} for line in sys.stdin if line.strip()
+        {"Data": encrypt(materials, suite, context, plaintext), "PartitionKey": uuid.uuid4().hex}
+        for plaintext in plaintexts
     ]
     for region in (arn.split(":")[3] for arn in key_arns):
         put(boto3.client("kinesis", region_name=region), arguments.stream, records)
-
-
-def encryptor(key_arns: list[str], stream: str, unsigned: bool):
-    """A function that turns a plaintext into a message for the stream."""
-    client = EncryptionSDKClient(commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT)
-    materials = CachingCryptoMaterialsManager(
-        master_key_provider=StrictAwsKmsMasterKeyProvider(key_ids=key_arns),
-        cache=LocalCryptoMaterialsCache(capacity=100),
-        max_age=600.0,
-        max_messages_encrypted=100,
-    )
-    suite = (
-        AlgorithmSuite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY
-        if unsigned
-        else AlgorithmSuite.AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384
-    )
-
-    def encrypt(plaintext: str) -> bytes:
-        source = plaintext.encode()
-        message, _ = client.encrypt(
-            source=source,
-            # The cache takes part only where the length is known beforehand.
-            source_length=len(source),
-            materials_manager=materials,
-            algorithm=suite,
-            encryption_context={"stream": stream},
-        )
-        return message
-
-    return encrypt
 
 
 def put(kinesis, stream: str, records: list[dict]) -> None:

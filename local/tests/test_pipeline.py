@@ -7,8 +7,9 @@ import re
 import uuid
 
 import pytest
+from aws_encryption_sdk import StrictAwsKmsMasterKeyProvider
 from conftest import run
-from interop.producer import encryptor
+from interop.esdk import caching_manager, encrypt
 from pipeline import REGIONS, STREAM, Pipeline
 from stack import CREDENTIALS, ROOT, parse_json, wait_until
 
@@ -40,7 +41,7 @@ def test_the_sample_records_reach_the_tables_of_both_regions(pipeline: Pipeline)
     }
     # One data key for a hundred records: made in the first Region, wrapped in the second, unwrapped in both.
     calls = pipeline.stack.kms_calls()
-    assert {region: calls[region] - calls_before.get(region, {}) for region in REGIONS} == {
+    assert {region: calls[region] - calls_before[region] for region in REGIONS} == {
         "us-east-1": {"GenerateDataKey": 6, "Decrypt": 6},
         "eu-west-1": {"Encrypt": 6, "Decrypt": 6},
     }
@@ -77,10 +78,11 @@ class Batch:
     """Records for the stream of one Region: some good, some that must be refused, each with a plaintext of its own."""
 
     def __init__(self, pipeline: Pipeline, region: str) -> None:
-        key_arns = [pipeline.outputs[region]["KeyArn"]]
-        sign = encryptor(key_arns, STREAM, unsigned=False)
-        seal = encryptor(key_arns, STREAM, unsigned=True)
-        for_another = encryptor(key_arns, "another-stream", unsigned=False)
+        keys = StrictAwsKmsMasterKeyProvider(key_ids=[pipeline.outputs[region]["KeyArn"]])
+        materials = caching_manager(keys)
+
+        def encrypted(plaintext: str, suite: str, stream: str = STREAM) -> bytes:
+            return encrypt(materials, suite, {"stream": stream}, plaintext.encode())
 
         self.plaintexts = [
             json.dumps({"id": f"{uuid.uuid4()}", "secret": f"{MARKER} {number}"}, ensure_ascii=False)
@@ -88,13 +90,13 @@ class Batch:
         ]
         first, elsewhere, content, signature, plain, last = self.plaintexts
         self.data = [
-            sign(first),
-            for_another(elsewhere),
+            encrypted(first, "signed"),
+            encrypted(elsewhere, "signed", "another-stream"),
             # An unsigned message ends with the tag of its content, a signed one with its signature.
-            flip_last_bit(seal(content)),
-            flip_last_bit(sign(signature)),
+            flip_last_bit(encrypted(content, "unsigned")),
+            flip_last_bit(encrypted(signature, "signed")),
             plain.encode(),
-            seal(last),
+            encrypted(last, "unsigned"),
         ]
         self.good = [0, 5]
         self.refused = {

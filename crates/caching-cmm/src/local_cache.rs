@@ -61,6 +61,14 @@ impl LocalCache {
         self.remove_expired_among(&mut self.lock(), usize::MAX, &now)
     }
 
+    /// Removes every entry, so that the next requests get new data keys.
+    pub fn clear(&self) {
+        let mut entries = self.lock();
+        self.counters.removed.fetch_add(entries.len() as u64, Relaxed);
+        entries.clear();
+        self.counters.set_entries(0);
+    }
+
     /// Of the `tail` least recently used entries, removes those that have expired.
     fn remove_expired_among(&self, entries: &mut Entries, tail: usize, now: &Timestamp) -> usize {
         let in_tail = entries.iter().rev().take(tail);

@@ -39,6 +39,7 @@ enum Step {
     Delete { id: u8 },
     Wait { seconds: u64 },
     RemoveExpired,
+    Clear,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -49,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..6u8).prop_map(|id| Step::Delete { id }),
         2 => (0..8u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => Just(Step::RemoveExpired),
+        1 => Just(Step::Clear),
     ]
 }
 
@@ -133,6 +135,10 @@ proptest! {
                 Step::Wait { seconds } => {
                     clock.advance(Duration::from_secs(seconds));
                     model.now += seconds;
+                }
+                Step::Clear => {
+                    cache.clear();
+                    model.entries.clear();
                 }
                 Step::RemoveExpired => {
                     prop_assert_eq!(cache.remove_expired(), model.remove_expired());

@@ -7,15 +7,15 @@
 // The key is the only one that records are accepted under. It shares no code with the Rust crates: what it can read,
 // every AWS Encryption SDK can.
 
-import { CommitmentPolicy, KmsKeyringNode, buildClient } from "@aws-crypto/client-node";
+import { KmsKeyringNode } from "@aws-crypto/client-node";
 import { GetRecordsCommand, GetShardIteratorCommand, ListShardsCommand } from "@aws-sdk/client-kinesis";
 
 import { parseOptions } from "./arguments.mjs";
+import { decrypt } from "./esdk.mjs";
 import { kinesisClient } from "./kinesis.mjs";
 
 async function main() {
   const { region, stream, "key-arn": keyArn } = parseOptions(["region", "stream", "key-arn"]);
-  const { decrypt } = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
   const keyring = new KmsKeyringNode({ keyIds: [keyArn] });
   for await (const message of messages(kinesisClient(region), stream)) {
     const { plaintext, messageHeader } = await decrypt(keyring, message);
