@@ -14,7 +14,8 @@ use crate::engine::{Context, Engine, Messages};
 use crate::error::{CipherError, SetupError};
 use crate::keyring;
 use crate::keys::Keys;
-use crate::names::StreamName;
+use crate::names::{RegionName, StreamName};
+use crate::regions::{EncryptFor, Regions};
 
 /// With frames of this length, the largest record that Kinesis takes (10 MiB) stays below the
 /// number of frames that the AWS Encryption SDK's engine can take.
@@ -27,6 +28,28 @@ const MIN_FRAME_LENGTH: u32 = 1024;
 pub struct RecordCipher {
     messages: Messages,
     cmm: CachingCmm,
+    cache: Arc<LocalCache>,
+    /// Those of keys to encrypt with.
+    regions: Option<Regions>,
+}
+
+/// A record as a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Encrypted {
+    /// The message.
+    pub message: Vec<u8>,
+    /// Regions whose keys could not be used when the message's data key was made, and cannot decrypt
+    /// it. Always empty if records are encrypted [for all Regions](EncryptFor::All).
+    pub missing_regions: Vec<RegionName>,
+}
+
+impl fmt::Debug for Encrypted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encrypted")
+            .field("bytes", &self.message.len())
+            .field("missing_regions", &self.missing_regions)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RecordCipher {
@@ -37,6 +60,8 @@ impl RecordCipher {
             config: config.clone(),
             suite: Suite::default(),
             engine: Engine::default(),
+            encrypt_for: EncryptFor::default(),
+            recheck_after: Duration::from_secs(5),
             frame_length: 4096,
             cache_capacity: 100,
             max_age: Duration::from_secs(300),
@@ -48,14 +73,35 @@ impl RecordCipher {
     /// The message that carries `plaintext` to `stream`, and to no other stream.
     ///
     /// # Errors
-    /// [`CipherError`]; all that encryption returns are transient.
+    /// [`CipherError`]; all that encryption returns are transient. Those of AWS KMS name the Region.
     pub async fn encrypt(
         &self,
         stream: &StreamName,
         plaintext: Vec<u8>,
-    ) -> Result<Vec<u8>, CipherError> {
-        let context = [(STREAM_CONTEXT_KEY.to_owned(), stream.to_string())].into();
-        self.messages.encrypt(context, plaintext).await
+    ) -> Result<Encrypted, CipherError> {
+        let context = Context::from([(STREAM_CONTEXT_KEY.to_owned(), stream.to_string())]);
+        let Some(regions) = self.regions.as_ref().filter(|regions| regions.may_miss_some()) else {
+            let message = self.messages.encrypt(context, plaintext).await?;
+            return Ok(Encrypted { message, missing_regions: Vec::new() });
+        };
+        let encrypted = self.encrypt_for(regions, context.clone(), plaintext.clone()).await?;
+        if !regions.any_is_back(&encrypted.missing_regions) {
+            return Ok(encrypted);
+        }
+        // The data key was made without a Region that is back now.
+        self.cache.clear();
+        self.encrypt_for(regions, context, plaintext).await
+    }
+
+    async fn encrypt_for(
+        &self,
+        regions: &Regions,
+        context: Context,
+        plaintext: Vec<u8>,
+    ) -> Result<Encrypted, CipherError> {
+        let message = self.messages.encrypt(context, plaintext).await?;
+        let missing_regions = regions.missing(&self.messages.parse(&message)?);
+        Ok(Encrypted { message, missing_regions })
     }
 
     /// The plaintext of a message that came from `stream`.
@@ -144,6 +190,8 @@ pub struct RecordCipherBuilder {
     config: SdkConfig,
     suite: Suite,
     engine: Engine,
+    encrypt_for: EncryptFor,
+    recheck_after: Duration,
     frame_length: u64,
     cache_capacity: usize,
     max_age: Duration,
@@ -161,6 +209,20 @@ impl RecordCipherBuilder {
     /// Who encodes and decodes messages; native by default.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
+        self
+    }
+
+    /// Which Regions' keys a record has to be encrypted for; all by default.
+    pub fn encrypt_for(mut self, encrypt_for: EncryptFor) -> Self {
+        self.encrypt_for = encrypt_for;
+        self
+    }
+
+    /// How long a Region whose key cannot be used is left out before it is tried again, in the
+    /// background; five seconds by default. Matters only if records are encrypted
+    /// [for the available Regions](EncryptFor::Available).
+    pub fn recheck_after(mut self, recheck_after: Duration) -> Self {
+        self.recheck_after = recheck_after;
         self
     }
 
@@ -207,9 +269,12 @@ impl RecordCipherBuilder {
             .ok()
             .filter(|length| *length >= MIN_FRAME_LENGTH)
             .ok_or(SetupError::FrameLength(self.frame_length))?;
+        let (keyring, regions) =
+            keyring::build(&self.keys, &self.config, self.encrypt_for, self.recheck_after).await?;
+        let cache = Arc::new(LocalCache::new(self.cache_capacity));
         let cmm = CachingCmm::builder()
-            .keyring(keyring::build(&self.keys, &self.config).await?)
-            .cache(Arc::new(LocalCache::new(self.cache_capacity)))
+            .keyring(keyring)
+            .cache(cache.clone())
             .max_age(self.max_age)
             .max_messages(self.max_messages)
             .max_bytes(self.max_bytes)
@@ -217,7 +282,7 @@ impl RecordCipherBuilder {
             .await?;
         let messages = Messages::new(self.engine, cmm.clone(), self.suite, frame_length)?;
         self.warm_up(frame_length).await?;
-        Ok(RecordCipher { messages, cmm })
+        Ok(RecordCipher { messages, cmm, cache, regions })
     }
 
     /// Sends a message to itself, under a throw-away key.

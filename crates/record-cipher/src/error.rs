@@ -1,7 +1,7 @@
 //! Errors, and whether another try can help.
 
 use crate::keys::InvalidKey;
-use crate::names::StreamName;
+use crate::names::{RegionName, StreamName};
 
 /// Whether another try can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +37,32 @@ pub enum CipherError {
     #[error("no configured key can decrypt the record")]
     NoUsableKey,
     /// AWS KMS was throttling, unreachable or out of order.
-    #[error("AWS KMS is unavailable: {0}")]
-    KmsUnavailable(&'static str),
+    #[error("AWS KMS{} is unavailable: {reason}", in_region(.region.as_ref()))]
+    KmsUnavailable {
+        /// Where, if that is known.
+        region: Option<RegionName>,
+        /// What is known of the failure.
+        reason: &'static str,
+    },
     /// AWS KMS refused to use the key: it is disabled or gone, or permission is missing. An
     /// operator can mend that, so it is transient.
-    #[error("AWS KMS refused to use the key: {0}; check the key's state and permissions")]
-    KmsRefused(&'static str),
+    #[error(
+        "AWS KMS{} refused to use the key: {reason}; check the key's state and permissions",
+        in_region(.region.as_ref())
+    )]
+    KmsRefused {
+        /// Where, if that is known.
+        region: Option<RegionName>,
+        /// What is known of the failure.
+        reason: &'static str,
+    },
     /// The AWS Encryption SDK failed in a way that says nothing about the record.
     #[error("the AWS Encryption SDK failed: {0}")]
     Engine(&'static str),
+}
+
+fn in_region(region: Option<&RegionName>) -> String {
+    region.map(|region| format!(" in {region}")).unwrap_or_default()
 }
 
 fn or_none(stream: Option<&StreamName>) -> String {
@@ -61,7 +78,9 @@ impl CipherError {
             | Self::Message(_)
             | Self::NotAuthentic
             | Self::NoUsableKey => ErrorKind::Permanent,
-            Self::KmsUnavailable(_) | Self::KmsRefused(_) | Self::Engine(_) => ErrorKind::Transient,
+            Self::KmsUnavailable { .. } | Self::KmsRefused { .. } | Self::Engine(_) => {
+                ErrorKind::Transient
+            }
         }
     }
 }

@@ -15,18 +15,33 @@ use aws_smithy_types::Blob;
 use crate::error::SetupError;
 use crate::keys::{KeyArn, Keys, KmsKeyId, is_account_id};
 use crate::names::RegionName;
+use crate::regions::{EncryptFor, Regional, Regions};
 
 /// How long one attempt to reach KMS may take; the SDK then tries again.
 const KMS_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(crate) async fn build(keys: &Keys, config: &SdkConfig) -> Result<KeyringRef, SetupError> {
+/// How long a call to KMS may take with all its attempts.
+const KMS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The keyring of `keys`, and its Regions if it is one to encrypt with for several.
+pub(crate) async fn build(
+    keys: &Keys,
+    config: &SdkConfig,
+    encrypt_for: EncryptFor,
+    recheck_after: Duration,
+) -> Result<(KeyringRef, Option<Regions>), SetupError> {
     let keyrings = Keyrings { providers: providers()?, config };
-    match keys {
-        Keys::Encrypt { key, regions } => keyrings.encrypt(key, regions).await,
-        Keys::Decrypt(keys) => keyrings.decrypt(keys).await,
-        Keys::Discover { partition, accounts } => keyrings.discover(partition, accounts).await,
-        Keys::RawAes(key) => raw_aes(key).await,
-    }
+    let keyring = match keys {
+        Keys::Encrypt { key, regions } => {
+            let regions = keyrings.regions(key, regions).await?;
+            let regions = Regions::new(regions, encrypt_for, recheck_after);
+            return Ok((regions.clone().into(), Some(regions)));
+        }
+        Keys::Decrypt(keys) => keyrings.decrypt(keys).await?,
+        Keys::Discover { partition, accounts } => keyrings.discover(partition, accounts).await?,
+        Keys::RawAes(key) => raw_aes(key).await?,
+    };
+    Ok((keyring, None))
 }
 
 struct Keyrings<'a> {
@@ -35,25 +50,26 @@ struct Keyrings<'a> {
 }
 
 impl Keyrings<'_> {
-    async fn encrypt(
+    async fn regions(
         &self,
         key: &KmsKeyId,
-        regions: &[RegionName],
-    ) -> Result<KeyringRef, SetupError> {
+        names: &[RegionName],
+    ) -> Result<Vec<Regional>, SetupError> {
         let mut seen = HashSet::new();
-        let mut keyrings = Vec::new();
-        for region in regions {
-            if !seen.insert(region) {
-                return Err(SetupError::RepeatedRegion(region.to_string()));
+        let mut regions = Vec::new();
+        for name in names {
+            if !seen.insert(name) {
+                return Err(SetupError::RepeatedRegion(name.to_string()));
             }
-            keyrings.push(self.kms(&key.in_region(region)?, region.as_str()).await?);
+            let keyring = self.kms(&key.in_region(name)?, name.as_str()).await?;
+            let probe = self.providers.create_default_cryptographic_materials_manager();
+            let probe = probe.keyring(keyring.clone()).send().await.map_err(refused)?;
+            regions.push(Regional::new(name.clone(), keyring, probe));
         }
-        if keyrings.is_empty() {
+        if regions.is_empty() {
             return Err(SetupError::Empty("the list of Regions"));
         }
-        let generator = keyrings.remove(0);
-        let multi = self.providers.create_multi_keyring().generator(generator);
-        multi.child_keyrings(keyrings).send().await.map_err(refused)
+        Ok(regions)
     }
 
     async fn decrypt(&self, keys: &[KeyArn]) -> Result<KeyringRef, SetupError> {
@@ -108,8 +124,10 @@ impl Keyrings<'_> {
     }
 
     fn kms_client(&self, region: &str) -> aws_sdk_kms::Client {
-        let timeouts =
-            TimeoutConfig::builder().operation_attempt_timeout(KMS_ATTEMPT_TIMEOUT).build();
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(KMS_ATTEMPT_TIMEOUT)
+            .operation_timeout(KMS_TIMEOUT)
+            .build();
         let config = aws_sdk_kms::config::Builder::from(self.config)
             .region(Region::new(region.to_owned()))
             .timeout_config(timeouts)

@@ -4,38 +4,65 @@ use aws_esdk::com_amazonaws_kms::types::error::Error as Kms;
 use aws_esdk::material_providers::types::error::Error as MaterialsError;
 
 use crate::error::CipherError;
+use crate::names::RegionName;
 
 /// The failure of KMS among what a keyring reports, if there is one that is not the message's
 /// fault.
-pub(super) fn kms_failure(error: &MaterialsError) -> Option<CipherError> {
+pub(crate) fn kms_failure(error: &MaterialsError) -> Option<CipherError> {
+    find(error, None)
+}
+
+/// A collection whose message is a Region's name is what [`Regions`](crate::regions::Regions)
+/// makes of an error in that Region.
+fn find(error: &MaterialsError, region: Option<RegionName>) -> Option<CipherError> {
     match error {
-        MaterialsError::TrentServiceError { error } => classify(error),
-        MaterialsError::CollectionOfErrors { list, .. } => list.iter().find_map(kms_failure),
+        MaterialsError::TrentServiceError { error } => {
+            classify(error).map(|failure| failure.in_region(region))
+        }
+        MaterialsError::CollectionOfErrors { list, message } => {
+            let region = message.parse().ok().or(region);
+            list.iter().find_map(|error| find(error, region.clone()))
+        }
         _ => None,
     }
 }
 
-fn classify(error: &Kms) -> Option<CipherError> {
+/// How KMS failed.
+enum Failure {
+    Refused(&'static str),
+    Unavailable(&'static str),
+}
+
+impl Failure {
+    fn in_region(self, region: Option<RegionName>) -> CipherError {
+        match self {
+            Self::Refused(reason) => CipherError::KmsRefused { region, reason },
+            Self::Unavailable(reason) => CipherError::KmsUnavailable { region, reason },
+        }
+    }
+}
+
+fn classify(error: &Kms) -> Option<Failure> {
     match error {
         // The message's encrypted data key is not what KMS made.
         Kms::InvalidCiphertextException { .. } | Kms::IncorrectKeyException { .. } => None,
-        Kms::DisabledException { .. } => Some(CipherError::KmsRefused("the key is disabled")),
-        Kms::NotFoundException { .. } => Some(CipherError::KmsRefused("the key does not exist")),
+        Kms::DisabledException { .. } => Some(Failure::Refused("the key is disabled")),
+        Kms::NotFoundException { .. } => Some(Failure::Refused("the key does not exist")),
         Kms::KmsInvalidStateException { .. } => {
-            Some(CipherError::KmsRefused("the key's state does not allow it"))
+            Some(Failure::Refused("the key's state does not allow it"))
         }
         Kms::InvalidKeyUsageException { .. } => {
-            Some(CipherError::KmsRefused("the key is not for encryption"))
+            Some(Failure::Refused("the key is not for encryption"))
         }
         Kms::OpaqueWithText { objMessage, .. } => Some(classify_text(objMessage)),
-        _ => Some(CipherError::KmsUnavailable("it reported an internal failure")),
+        _ => Some(Failure::Unavailable("it reported an internal failure")),
     }
 }
 
 /// The SDK hands on throttling, missing permission and trouble on the network only as the debug
 /// text of an HTTP exchange. That text may hold a response's body, so it is searched for known
 /// words and never shown.
-fn classify_text(text: &str) -> CipherError {
+fn classify_text(text: &str) -> Failure {
     const REFUSED: [(&str, &str); 4] = [
         ("AccessDenied", "access was denied"),
         ("UnrecognizedClient", "the credentials are not valid"),
@@ -52,7 +79,7 @@ fn classify_text(text: &str) -> CipherError {
         words.iter().find(|(word, _)| text.contains(word)).map(|(_, reason)| *reason)
     };
     match (find(&REFUSED), find(&UNAVAILABLE)) {
-        (Some(reason), _) => CipherError::KmsRefused(reason),
-        (None, reason) => CipherError::KmsUnavailable(reason.unwrap_or("the request failed")),
+        (Some(reason), _) => Failure::Refused(reason),
+        (None, reason) => Failure::Unavailable(reason.unwrap_or("the request failed")),
     }
 }

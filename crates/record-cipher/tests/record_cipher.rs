@@ -52,7 +52,8 @@ async fn records_come_back_for_both_suites_between_both_engines() {
         let (native, vendor) = (native.await.unwrap(), vendor.await.unwrap());
         for plaintext in [b"".as_slice(), b"x", PLAINTEXT, &[7; 100_000]] {
             for writer in [&native, &vendor] {
-                let message = writer.encrypt(&stream("records"), plaintext.to_vec()).await.unwrap();
+                let message =
+                    writer.encrypt(&stream("records"), plaintext.to_vec()).await.unwrap().message;
                 for reader in [&native, &vendor] {
                     let decrypted = reader.decrypt(&stream("records"), message.clone()).await;
                     assert_eq!(decrypted.unwrap(), plaintext);
@@ -68,7 +69,7 @@ async fn the_largest_record_of_kinesis_in_the_smallest_frames_comes_back() {
         let builder = raw_aes(1).suite(Suite::Unsigned).engine(engine).frame_length(1024);
         let cipher = builder.build().await.unwrap();
         let plaintext = vec![7; 10 << 20];
-        let message = cipher.encrypt(&stream("records"), plaintext.clone()).await.unwrap();
+        let message = cipher.encrypt(&stream("records"), plaintext.clone()).await.unwrap().message;
         assert!(cipher.decrypt(&stream("records"), message).await.unwrap() == plaintext);
     }
 }
@@ -76,7 +77,7 @@ async fn the_largest_record_of_kinesis_in_the_smallest_frames_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_of_too_many_frames_for_the_vendor_is_refused_before_it_is_decrypted() {
     let cipher = raw_aes(1).engine(Engine::AwsEsdk).build().await.unwrap();
-    let mut message = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap();
+    let mut message = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap().message;
     let frame_length = 4096_u32.to_be_bytes();
     let at = message.windows(4).position(|window| window == frame_length).unwrap();
     message[at..at + 4].copy_from_slice(&1_u32.to_be_bytes());
@@ -89,7 +90,7 @@ async fn a_message_of_too_many_frames_for_the_vendor_is_refused_before_it_is_dec
 async fn the_message_is_version_2_of_the_chosen_committing_suite() {
     for (suite, id) in [(Suite::Signed, [0x05, 0x78]), (Suite::Unsigned, [0x04, 0x78])] {
         let cipher = raw_aes(1).suite(suite).build().await.unwrap();
-        let message = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap();
+        let message = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap().message;
         assert_eq!(message[..3], [2, id[0], id[1]]);
     }
 }
@@ -97,7 +98,7 @@ async fn the_message_is_version_2_of_the_chosen_committing_suite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_of_another_stream_is_refused_by_name() {
     let cipher = cipher().await;
-    let message = cipher.encrypt(&stream("other"), PLAINTEXT.to_vec()).await.unwrap();
+    let message = cipher.encrypt(&stream("other"), PLAINTEXT.to_vec()).await.unwrap().message;
     let error = cipher.decrypt(&stream("records"), message).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -109,7 +110,7 @@ async fn a_record_of_another_stream_is_refused_by_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_stream_name_does_not_pass() {
     let cipher = cipher().await;
-    let mut message = cipher.encrypt(&stream("recordz"), PLAINTEXT.to_vec()).await.unwrap();
+    let mut message = cipher.encrypt(&stream("recordz"), PLAINTEXT.to_vec()).await.unwrap().message;
     let at = message.windows(7).position(|window| window == b"recordz").unwrap();
     message[at + 6] = b's';
     let error = cipher.decrypt(&stream("records"), message).await.unwrap_err();
@@ -125,7 +126,7 @@ async fn damaged_messages_are_permanent_errors_without_content() {
 
 async fn damaged_messages_are_refused_by(engine: Engine) {
     let cipher = raw_aes(1).suite(Suite::Unsigned).engine(engine).build().await.unwrap();
-    let message = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap();
+    let message = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap().message;
     let flipped = (0..message.len()).map(|at| {
         let mut message = message.clone();
         message[at] ^= 1;
@@ -148,7 +149,8 @@ async fn plain_text_is_not_a_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_key_decrypts_nothing() {
-    let message = cipher().await.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap();
+    let message =
+        cipher().await.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap().message;
     let other = raw_aes(2).build().await.unwrap();
     let error = other.decrypt(&stream("records"), message).await.unwrap_err();
     assert_eq!(error, CipherError::NoUsableKey);
@@ -194,19 +196,24 @@ fn encrypting(endpoint: &str) -> RecordCipherBuilder {
     RecordCipher::builder(keys, &sdk_config(endpoint))
 }
 
+/// A failure in the first Region of [`encrypting`].
+fn unavailable(reason: &'static str) -> CipherError {
+    CipherError::KmsUnavailable { region: Some("us-east-1".parse().unwrap()), reason }
+}
+
+fn refused(reason: &'static str) -> CipherError {
+    CipherError::KmsRefused { region: Some("us-east-1".parse().unwrap()), reason }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_of_kms_are_transient_and_named() {
     for (status, error_type, expected) in [
-        (400, "ThrottlingException", CipherError::KmsUnavailable("it is throttling requests")),
-        (500, "InternalFailure", CipherError::KmsUnavailable("it answered with an error")),
-        (
-            500,
-            "KMSInternalException",
-            CipherError::KmsUnavailable("it reported an internal failure"),
-        ),
-        (400, "AccessDeniedException", CipherError::KmsRefused("access was denied")),
-        (400, "DisabledException", CipherError::KmsRefused("the key is disabled")),
-        (400, "NotFoundException", CipherError::KmsRefused("the key does not exist")),
+        (400, "ThrottlingException", unavailable("it is throttling requests")),
+        (500, "InternalFailure", unavailable("it answered with an error")),
+        (500, "KMSInternalException", unavailable("it reported an internal failure")),
+        (400, "AccessDeniedException", refused("access was denied")),
+        (400, "DisabledException", refused("the key is disabled")),
+        (400, "NotFoundException", refused("the key does not exist")),
     ] {
         let kms = kms_that_answers(status, error_type).await;
         for engine in ENGINES {
@@ -224,7 +231,8 @@ async fn failures_of_kms_are_transient_and_named() {
 async fn an_unreachable_kms_is_transient() {
     let cipher = encrypting(NOWHERE).build().await.unwrap();
     let error = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap_err();
-    assert_eq!(error, CipherError::KmsUnavailable("it could not be reached"));
+    assert_eq!(error, unavailable("it could not be reached"));
+    assert!(error.to_string().starts_with("AWS KMS in us-east-1 is unavailable"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,7 +86,7 @@ impl RecordPusher {
     }
 
     async fn entry(&self, record: Record) -> Result<Entry, PushError> {
-        let data = self.cipher.encrypt(&self.stream, record.into_json()).await?;
+        let data = self.cipher.encrypt(&self.stream, record.into_json()).await?.message;
         let entry = Entry { partition_key: Uuid::new_v4().simple().to_string(), data };
         match entry.size() {
             size if size > MAX_RECORD_BYTES => {

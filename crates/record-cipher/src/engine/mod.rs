@@ -1,6 +1,5 @@
 //! The seam between records and messages: who encodes and decodes.
 
-mod kms_failure;
 mod native;
 mod vendor;
 
@@ -9,13 +8,16 @@ use std::fmt;
 use std::str::FromStr;
 
 use aws_esdk::material_providers::types::error::Error as MaterialsError;
+use aws_esdk::material_providers::types::{
+    AlgorithmSuiteId, CommitmentPolicy, EsdkAlgorithmSuiteId, EsdkCommitmentPolicy,
+};
 use esdk_caching_cmm::CachingCmm;
 use esdk_message::{Limits, UnverifiedMessage};
 
 use crate::cipher::Suite;
 use crate::error::{CipherError, SetupError};
+use crate::kms_failure::kms_failure;
 
-use kms_failure::kms_failure;
 use native::Native;
 use vendor::AwsEsdk;
 
@@ -134,4 +136,19 @@ fn no_data_key(error: &MaterialsError) -> CipherError {
 /// Why there are no materials to decrypt with.
 fn no_usable_key(error: &MaterialsError) -> CipherError {
     kms_failure(error).unwrap_or(CipherError::NoUsableKey)
+}
+
+/// What requests for materials ask for.
+pub(crate) fn suite_and_policy(suite: Suite) -> (AlgorithmSuiteId, CommitmentPolicy) {
+    let policy = EsdkCommitmentPolicy::RequireEncryptRequireDecrypt;
+    (AlgorithmSuiteId::Esdk(suite.into()), CommitmentPolicy::Esdk(policy))
+}
+
+impl From<Suite> for EsdkAlgorithmSuiteId {
+    fn from(suite: Suite) -> Self {
+        match suite {
+            Suite::Signed => Self::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384,
+            Suite::Unsigned => Self::AlgAes256GcmHkdfSha512CommitKey,
+        }
+    }
 }

@@ -6,8 +6,7 @@ use std::fmt;
 use aws_esdk::material_providers::operation::decrypt_materials::DecryptMaterialsInput;
 use aws_esdk::material_providers::operation::get_encryption_materials::GetEncryptionMaterialsInput;
 use aws_esdk::material_providers::types::{
-    AlgorithmSuiteId, CommitmentPolicy, DecryptionMaterials, EncryptedDataKey as WrappedKey,
-    EncryptionMaterials, EsdkAlgorithmSuiteId, EsdkCommitmentPolicy,
+    DecryptionMaterials, EncryptedDataKey as WrappedKey, EncryptionMaterials,
 };
 use aws_smithy_types::Blob;
 use esdk_caching_cmm::CachingCmm;
@@ -17,7 +16,7 @@ use esdk_message::{
 use tokio::task::spawn_blocking;
 
 use crate::cipher::Suite;
-use crate::engine::{Context, no_data_key, no_usable_key};
+use crate::engine::{Context, no_data_key, no_usable_key, suite_and_policy};
 use crate::error::CipherError;
 
 /// Longest plaintext or message that is computed on the async worker that asks, in bytes: some
@@ -96,9 +95,10 @@ fn encryption_request(
 ) -> Result<GetEncryptionMaterialsInput, CipherError> {
     let length = i64::try_from(plaintext_length)
         .map_err(|_| CipherError::Engine("the plaintext is too long"))?;
+    let (suite, policy) = suite_and_policy(suite);
     GetEncryptionMaterialsInput::builder()
-        .algorithm_suite_id(AlgorithmSuiteId::Esdk(suite.into()))
-        .commitment_policy(policy())
+        .algorithm_suite_id(suite)
+        .commitment_policy(policy)
         .encryption_context(context)
         .max_plaintext_length(length)
         .build()
@@ -122,27 +122,15 @@ fn decryption_request(
             .build()
     });
     let input = keys.collect::<Result<Vec<_>, _>>().and_then(|keys| {
+        let (suite, policy) = suite_and_policy(suite);
         DecryptMaterialsInput::builder()
-            .algorithm_suite_id(AlgorithmSuiteId::Esdk(suite.into()))
-            .commitment_policy(policy())
+            .algorithm_suite_id(suite)
+            .commitment_policy(policy)
             .encryption_context(context)
             .encrypted_data_keys(keys)
             .build()
     });
     input.map_err(|_| CipherError::Engine("it refused a request for materials"))
-}
-
-fn policy() -> CommitmentPolicy {
-    CommitmentPolicy::Esdk(EsdkCommitmentPolicy::RequireEncryptRequireDecrypt)
-}
-
-impl From<Suite> for EsdkAlgorithmSuiteId {
-    fn from(suite: Suite) -> Self {
-        match suite {
-            Suite::Signed => Self::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384,
-            Suite::Unsigned => Self::AlgAes256GcmHkdfSha512CommitKey,
-        }
-    }
 }
 
 /// Done once per data key: the materials keep the result.

@@ -1,0 +1,145 @@
+//! Data keys for several Regions, while the KMS of some cannot be used.
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_kms::config::{Credentials, SharedCredentialsProvider};
+use fake_aws::{FakeAws, Fault, Operation, Rule, RuleId, Service, kms_key_arn};
+use record_cipher::{
+    CipherError, EncryptFor, Encrypted, Keys, RecordCipher, RecordCipherBuilder, StreamName,
+};
+
+const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-northeast-1"];
+const ALIAS: &str = "alias/records";
+const RECHECK_AFTER: Duration = Duration::from_millis(20);
+
+fn config(aws: &FakeAws) -> SdkConfig {
+    let credentials = Credentials::new("id", "secret", None, None, "tests");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(aws.url())
+        .retry_config(RetryConfig::disabled())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+fn encrypting(aws: &FakeAws) -> RecordCipherBuilder {
+    let regions = REGIONS.iter().map(|region| region.parse().unwrap()).collect();
+    let keys = Keys::Encrypt { key: ALIAS.parse().unwrap(), regions };
+    RecordCipher::builder(keys, &config(aws)).recheck_after(RECHECK_AFTER)
+}
+
+fn stream() -> StreamName {
+    "records".parse().unwrap()
+}
+
+fn outage(aws: &FakeAws, region: &str) -> RuleId {
+    let rule = Rule::new(Fault::Unavailable).service(Service::Kms).region(region);
+    aws.faults().inject(rule)
+}
+
+async fn encrypt(cipher: &RecordCipher) -> Result<Encrypted, CipherError> {
+    cipher.encrypt(&stream(), b"{}".to_vec()).await
+}
+
+/// Whether a consumer in the Region, with the key of that Region alone, can read the message.
+async fn can_read(aws: &FakeAws, region: &str, message: &[u8]) -> bool {
+    let key = kms_key_arn(region, ALIAS).parse().unwrap();
+    let cipher = RecordCipher::builder(Keys::Decrypt(vec![key]), &config(aws)).build().await;
+    cipher.unwrap().decrypt(&stream(), message.to_vec()).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_region_reads_a_record() {
+    let aws = FakeAws::start().await.unwrap();
+    for encrypt_for in [EncryptFor::All, EncryptFor::Available] {
+        let cipher = encrypting(&aws).encrypt_for(encrypt_for).build().await.unwrap();
+        let Encrypted { message, missing_regions } = encrypt(&cipher).await.unwrap();
+        assert_eq!(missing_regions, []);
+        for region in REGIONS {
+            assert!(can_read(&aws, region, &message).await, "{region}");
+        }
+    }
+    let generated = |region| aws.faults().calls(region, Operation::GenerateDataKey).calls;
+    assert_eq!(REGIONS.map(generated), [2, 0, 0], "the first Region makes the data keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_all_regions_the_loss_of_one_fails_the_record_by_name() {
+    let aws = FakeAws::start().await.unwrap();
+    for region in REGIONS {
+        let outage = outage(&aws, region);
+        let error = encrypt(&encrypting(&aws).build().await.unwrap()).await.unwrap_err();
+        assert!(error.to_string().starts_with(&format!("AWS KMS in {region} is")), "{error}");
+        aws.faults().lift(outage);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_available_regions_the_loss_of_any_one_stops_no_other() {
+    let aws = FakeAws::start().await.unwrap();
+    for lost in REGIONS {
+        let outage = outage(&aws, lost);
+        let builder = encrypting(&aws).encrypt_for(EncryptFor::Available);
+        let cipher = builder.build().await.unwrap();
+        let Encrypted { message, missing_regions } = encrypt(&cipher).await.unwrap();
+        assert_eq!(missing_regions, [lost.parse().unwrap()]);
+        aws.faults().lift(outage);
+        for region in REGIONS {
+            assert_eq!(can_read(&aws, region, &message).await, region != lost, "{region}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_is_back_reads_the_records_from_then_on() {
+    let aws = FakeAws::start().await.unwrap();
+    let builder = encrypting(&aws).encrypt_for(EncryptFor::Available);
+    let cipher = builder.build().await.unwrap();
+    let outage = outage(&aws, REGIONS[0]);
+    assert_eq!(encrypt(&cipher).await.unwrap().missing_regions.len(), 1);
+    assert_eq!(encrypt(&cipher).await.unwrap().missing_regions.len(), 1);
+    assert_eq!(cipher.data_key_stats().hits, 1, "data keys are cached during an outage too");
+
+    aws.faults().lift(outage);
+    let recovered = async {
+        loop {
+            let encrypted = encrypt(&cipher).await.unwrap();
+            if encrypted.missing_regions.is_empty() {
+                break encrypted;
+            }
+        }
+    };
+    let encrypted = tokio::time::timeout(Duration::from_secs(10), recovered).await.unwrap();
+    assert!(can_read(&aws, REGIONS[0], &encrypted.message).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_costs_one_failing_call_and_then_rechecks_in_the_background() {
+    let aws = FakeAws::start().await.unwrap();
+    let builder = encrypting(&aws).encrypt_for(EncryptFor::Available).max_messages(1);
+    let cipher = builder.recheck_after(Duration::from_secs(3600)).build().await.unwrap();
+    outage(&aws, REGIONS[1]);
+    for _ in 0..20 {
+        encrypt(&cipher).await.unwrap();
+    }
+    assert_eq!(aws.faults().calls(REGIONS[1], Operation::Encrypt).calls, 1);
+    assert_eq!(aws.faults().calls(REGIONS[0], Operation::GenerateDataKey).calls, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_region_nothing_is_encrypted_until_one_is_back() {
+    let aws = FakeAws::start().await.unwrap();
+    let builder = encrypting(&aws).encrypt_for(EncryptFor::Available);
+    let cipher = builder.recheck_after(Duration::from_secs(3600)).build().await.unwrap();
+    let outages = REGIONS.map(|region| outage(&aws, region));
+    for _ in 0..2 {
+        let error = encrypt(&cipher).await.unwrap_err();
+        assert!(matches!(error, CipherError::KmsUnavailable { .. }), "{error}");
+    }
+    aws.faults().lift(outages[2]);
+    let encrypted = encrypt(&cipher).await.unwrap();
+    assert!(can_read(&aws, REGIONS[2], &encrypted.message).await);
+}
