@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pipeline of infra/template.yaml, deployed on a local AWS in two Regions."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from stack import Stack, StackError, wait_until
@@ -45,6 +46,25 @@ class Pipeline:
     def invoke_consumer(self, region: str, event: str) -> dict:
         """Invokes the function record-consumer with a JSON text, and returns its response."""
         return self._invoke(region, self.outputs[region]["ConsumerFunction"], event)
+
+    @contextlib.contextmanager
+    def consumer_settings(self, region: str, **variables: str) -> Iterator[None]:
+        """Gives a Region's record-consumer other settings for a while."""
+        client = self.stack.client("lambda", region)
+        function = self.outputs[region]["ConsumerFunction"]
+        settings = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        client.update_function_configuration(FunctionName=function, Environment={"Variables": settings | variables})
+        try:
+            yield
+        finally:
+            client.update_function_configuration(FunctionName=function, Environment={"Variables": settings})
+
+    def quarantined(self, region: str, prefix: str = STREAM) -> dict[str, dict]:
+        """The documents of a Region's quarantine whose keys begin with a prefix, by key."""
+        s3, bucket = self.stack.client("s3", region), self.outputs[region]["QuarantineBucket"]
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return {key: json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys}
 
     def items(self, region: str) -> list[dict]:
         """Every item of a Region's table."""

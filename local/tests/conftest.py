@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pipeline import REGIONS, Pipeline
-from stack import Stack, build_binaries, wait_until
+from stack import CREDENTIALS, Stack, build_binaries, wait_until
 
 ACTIVE_SECONDS = 10
 BATCH_WRITE_LIMIT = 25
@@ -36,6 +36,14 @@ def pipeline(deployed: Pipeline) -> Pipeline:
     for region in REGIONS:
         empty_table(deployed, region)
     return deployed
+
+
+@pytest.fixture
+def aws_environment(deployed: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the AWS Encryption SDK, which makes its own clients, from the environment."""
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": deployed.stack.endpoint}.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

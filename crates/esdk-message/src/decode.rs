@@ -369,7 +369,7 @@ fn read_version_and_suite(reader: &mut Reader<'_>) -> Result<Suite, Error> {
     }
     match reader.array("version")? {
         [VERSION] => {}
-        [version] => return Err(Error::Version(version)),
+        _ => return Err(Error::Version),
     }
     let id = reader.u16("suite")?;
     Suite::of_id(id).ok_or(Error::Suite(id))

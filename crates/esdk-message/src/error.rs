@@ -7,9 +7,10 @@ pub enum Error {
     /// The input is the base64 text of a message.
     #[error("the input is base64; decode it first")]
     Base64,
-    /// The message has another format version.
-    #[error("message format version {0} is not supported; 2 is")]
-    Version(u8),
+    /// The data is no message, or one of another format version. The first byte, which would tell,
+    /// is not shown: if the data is no message, the byte is content.
+    #[error("the data is no AWS Encryption SDK message of format version 2")]
+    Version,
     /// The message has another algorithm suite.
     #[error("algorithm suite {0:#06x} is not supported; 0x0478 and 0x0578 are")]
     Suite(u16),

@@ -90,13 +90,20 @@ fn a_header_says_what_it_holds() {
 
 #[test]
 fn other_formats_are_named() {
-    assert_eq!(Header { version: 1, ..Header::default() }.error(), Error::Version(1));
+    assert_eq!(Header { version: 1, ..Header::default() }.error(), Error::Version);
     assert_eq!(Header { suite: 0x0178, ..Header::default() }.error(), Error::Suite(0x0178));
     assert_eq!(Header { suite: 0, ..Header::default() }.error(), Error::Suite(0));
     for text in [b"AYADeJ", b"AgR4AA", b"AgV4AA"] {
         let error = UnverifiedMessage::parse(text, Limits::default()).unwrap_err();
         assert_eq!(error, Error::Base64);
     }
+}
+
+#[test]
+fn what_is_no_message_is_not_quoted() {
+    let error = UnverifiedMessage::parse(b"{\"id\":1}", Limits::default()).unwrap_err();
+    assert_eq!(error, Error::Version);
+    assert_eq!(error.to_string(), "the data is no AWS Encryption SDK message of format version 2");
 }
 
 #[test]

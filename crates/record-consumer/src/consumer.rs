@@ -1,8 +1,7 @@
 //! The way of a batch.
 
-use std::collections::{BTreeMap, HashMap};
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use aws_config::SdkConfig;
@@ -10,18 +9,23 @@ use aws_lambda_events::event::kinesis::{KinesisEvent, KinesisEventRecord};
 use aws_lambda_events::event::streams::KinesisEventResponse;
 use futures::stream::{self, StreamExt};
 use lambda_runtime::tracing;
-use record_cipher::{RecordCipher, StreamName};
-use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout_at};
+use record_cipher::{ErrorKind, RecordCipher, StreamName};
+use tokio::time::Instant;
 
+use crate::candidates::{Candidates, Failures};
+use crate::content::{Entry, Schema};
+use crate::deadline::before;
 use crate::failure::RecordFailure;
-use crate::item::{ItemKey, to_item};
+use crate::quarantine::{Quarantine, Store};
+use crate::s3::Bucket;
 use crate::settings::ConsumerSettings;
-use crate::table::{DynamoDb, Item, KeyAttribute, Table};
+use crate::table::{DynamoDb, KeyAttribute, Table};
 use crate::write::Writer;
 
 /// Kept free at the end of an invocation to report what is not done.
 const RESERVE: Duration = Duration::from_millis(500);
+/// Documents on their way to the quarantine at once.
+const STORES_AT_ONCE: usize = 16;
 
 /// Decrypts the records of Kinesis events and writes them to a table.
 ///
@@ -30,7 +34,9 @@ const RESERVE: Duration = Duration::from_millis(500);
 pub struct Consumer {
     cipher: RecordCipher,
     table: Box<dyn Table>,
-    schema: Vec<KeyAttribute>,
+    schema: Schema,
+    quarantine: Option<Box<dyn Quarantine>>,
+    now: fn() -> SystemTime,
 }
 
 impl Consumer {
@@ -42,100 +48,171 @@ impl Consumer {
     pub async fn new(settings: &ConsumerSettings, config: &SdkConfig) -> anyhow::Result<Self> {
         let cipher = settings.cipher(config).await.context("the settings do not work")?;
         let table = DynamoDb::new(config, &settings.table_name);
-        let schema = match &settings.table_key_attributes {
+        let key = match &settings.table_key_attributes {
             Some(attributes) => attributes.0.clone(),
             None => table.key_attributes().await?,
         };
-        Ok(Self::with_table(cipher, Box::new(table), schema))
+        let mut consumer = Self::with_table(cipher, Box::new(table), key);
+        if let Some(bucket) = settings.quarantine_bucket() {
+            consumer = consumer.quarantine(Box::new(Bucket::new(config, bucket)));
+        }
+        if let Some(attribute) = settings.version_attribute() {
+            consumer = consumer.version_attribute(attribute);
+        }
+        Ok(consumer)
     }
 
-    /// A consumer of these parts.
+    /// A consumer of these parts, without a quarantine and without versions.
     #[must_use]
-    pub fn with_table(
-        cipher: RecordCipher,
-        table: Box<dyn Table>,
-        schema: Vec<KeyAttribute>,
-    ) -> Self {
-        Self { cipher, table, schema }
+    pub fn with_table(cipher: RecordCipher, table: Box<dyn Table>, key: Vec<KeyAttribute>) -> Self {
+        let schema = Schema { key, version: None };
+        #[expect(clippy::disallowed_methods, reason = "the clock is given to the logic from here")]
+        Self { cipher, table, schema, quarantine: None, now: SystemTime::now }
     }
 
-    /// Writes the event's records, and reports those that were not written before `deadline`.
+    /// Stores the records that can never be written, instead of reporting them as failed.
+    #[must_use]
+    pub fn quarantine(mut self, quarantine: Box<dyn Quarantine>) -> Self {
+        self.quarantine = Some(quarantine);
+        self
+    }
+
+    /// Takes the time that is noted in the quarantine from this clock, not from the system's.
+    #[must_use]
+    pub fn clock(mut self, now: fn() -> SystemTime) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// Writes an item only if its version, in this attribute, is higher than that of the table's.
+    #[must_use]
+    pub fn version_attribute(mut self, name: &str) -> Self {
+        self.schema.version = Some(name.to_owned());
+        self
+    }
+
+    /// Writes the event's records, and reports those that `deadline` or another passing reason has
+    /// kept from being written. A record that can never be written goes to the quarantine; if there
+    /// is none, or it does not take the record, it is reported too.
     ///
-    /// Of records with the same key the last one in the order of sequence numbers is written; if
-    /// it cannot be, all of them are reported.
+    /// Of items with the same key the one with the highest version is written, or if they have no
+    /// versions that of the record with the highest sequence number. If DynamoDB refuses it, the
+    /// next one is. If it cannot be written for a passing reason, all records of the key are
+    /// reported.
+    ///
+    /// A list of objects is one record. If DynamoDB refuses one of its items, others may be written
+    /// already. The record has failed as a whole all the same, and writes the same items when it is
+    /// delivered again.
     pub async fn handle(&self, event: KinesisEvent, deadline: Instant) -> KinesisEventResponse {
         let stop = deadline.checked_sub(RESERVE).unwrap_or(deadline);
         let records = in_order(event.records);
-        let (items, mut failures) = self.read(&records, stop).await;
-        let Latest { items, records_of } = Latest::of(items);
-        let writer = Writer { table: self.table.as_ref(), schema: &self.schema, stop };
-        for (key, failure) in writer.write(items).await {
-            for &at in &records_of[&key] {
-                failures.insert(at, failure.clone());
-            }
-        }
-        self.log(&records, &failures);
+        let (entries, mut failures) = self.read(&records, stop).await;
+        let superseded = self.write(entries, &mut failures, stop).await;
+        let (quarantined, failed) = self.set_aside(&records, failures, stop).await;
+        log_each("record quarantined", &records, &quarantined);
+        log_each("record not written", &records, &failed);
+        self.log(records.len(), superseded, quarantined.len(), failed.len());
         let mut response = KinesisEventResponse::default();
-        for at in failures.into_keys() {
+        for at in failed.into_keys() {
             response.add_failure(&records[at].kinesis.sequence_number);
         }
         response
     }
 
-    /// The items of the records that hold some, in the records' order, and the failures of the
-    /// others.
+    /// What the records hold, in the records' order, and the failures of those that hold nothing.
     async fn read(
         &self,
         records: &[KinesisEventRecord],
         stop: Instant,
-    ) -> (Vec<(usize, ItemKey, Item)>, BTreeMap<usize, RecordFailure>) {
+    ) -> (Vec<(usize, Entry)>, Failures) {
         let at_once = available_parallelism().map_or(1, Into::into);
         let mut read = stream::iter(records)
             .map(|record| async move {
-                timeout_at(stop, self.read_one(record))
-                    .await
-                    .unwrap_or(Err(RecordFailure::OutOfTime))
+                before(stop, self.read_one(record)).await.unwrap_or(Err(RecordFailure::OutOfTime))
             })
             .buffered(at_once)
             .enumerate();
-        let (mut items, mut failures) = (Vec::new(), BTreeMap::new());
+        let (mut entries, mut failures) = (Vec::new(), Failures::new());
         while let Some((at, result)) = read.next().await {
             match result {
-                Ok(read) => items.extend(read.into_iter().map(|(key, item)| (at, key, item))),
+                Ok(read) => entries.extend(read.into_iter().map(|entry| (at, entry))),
                 Err(failure) => {
                     failures.insert(at, failure);
                 }
             }
         }
-        (items, failures)
+        (entries, failures)
     }
 
-    async fn read_one(
-        &self,
-        record: &KinesisEventRecord,
-    ) -> Result<Vec<(ItemKey, Item)>, RecordFailure> {
+    async fn read_one(&self, record: &KinesisEventRecord) -> Result<Vec<Entry>, RecordFailure> {
         let stream = StreamName::from_arn(record.event_source_arn.as_deref().unwrap_or_default())?;
         let plaintext = self.cipher.decrypt(&stream, record.kinesis.data.to_vec()).await?;
-        let items = records_of(&plaintext)?.into_iter().map(|json| to_item(json, &self.schema));
-        Ok(items.collect::<Result<_, _>>()?)
+        self.schema.entries(&plaintext)
     }
 
-    fn log(&self, records: &[KinesisEventRecord], failures: &BTreeMap<usize, RecordFailure>) {
-        for (&at, failure) in failures {
-            tracing::warn!(
-                event_id = records[at].event_id.as_deref().unwrap_or_default(),
-                kind = ?failure.kind(),
-                reason = %failure,
-                "record not written"
-            );
+    /// Writes the best item of each key, and returns how many items were superseded.
+    async fn write(
+        &self,
+        entries: Vec<(usize, Entry)>,
+        failures: &mut Failures,
+        stop: Instant,
+    ) -> usize {
+        let writer = Writer { table: self.table.as_ref(), schema: &self.schema, stop };
+        let mut candidates = Candidates::of(entries);
+        while let Some(items) = candidates.take_best() {
+            candidates.settle(writer.write(items).await, failures);
         }
+        candidates.superseded()
+    }
+
+    /// Stores the records that can never be written. Returns their failures, and those that are to
+    /// be reported.
+    async fn set_aside(
+        &self,
+        records: &[KinesisEventRecord],
+        failures: Failures,
+        stop: Instant,
+    ) -> (Failures, Failures) {
+        let Some(quarantine) = self.quarantine.as_deref() else {
+            return (Failures::new(), failures);
+        };
+        let (permanent, mut reported): (Failures, Failures) =
+            failures.into_iter().partition(|(_, failure)| failure.kind() == ErrorKind::Permanent);
+        let store = &Store { quarantine, now: (self.now)(), stop };
+        let mut stored = stream::iter(permanent)
+            .map(|(at, failure)| async move { (at, store.store(&records[at], failure).await) })
+            .buffer_unordered(STORES_AT_ONCE);
+        let mut quarantined = Failures::new();
+        while let Some((at, result)) = stored.next().await {
+            match result {
+                Ok(failure) => quarantined.insert(at, failure),
+                Err(failure) => reported.insert(at, failure),
+            };
+        }
+        (quarantined, reported)
+    }
+
+    fn log(&self, records: usize, superseded: usize, quarantined: usize, failed: usize) {
         let data_keys = self.cipher.data_key_stats();
         tracing::info!(
-            records = records.len(),
-            failed = failures.len(),
+            records,
+            superseded,
+            quarantined,
+            failed,
             data_key_requests = data_keys.requests,
             data_key_calls = data_keys.calls,
             "batch done"
+        );
+    }
+}
+
+fn log_each(what: &str, records: &[KinesisEventRecord], failures: &Failures) {
+    for (&at, failure) in failures {
+        tracing::warn!(
+            event_id = records[at].event_id.as_deref().unwrap_or_default(),
+            kind = ?failure.kind(),
+            reason = %failure,
+            "{what}"
         );
     }
 }
@@ -147,37 +224,4 @@ fn in_order(mut records: Vec<KinesisEventRecord>) -> Vec<KinesisEventRecord> {
         (number(a), &a.kinesis.sequence_number).cmp(&(number(b), &b.kinesis.sequence_number))
     });
     records
-}
-
-/// The records of a plaintext: an object is one, a list of objects is several.
-fn records_of(plaintext: &[u8]) -> Result<Vec<&RawValue>, RecordFailure> {
-    let not_json = |error: serde_json::Error| RecordFailure::NotJson {
-        line: error.line(),
-        column: error.column(),
-    };
-    let json: &RawValue = serde_json::from_slice(plaintext).map_err(not_json)?;
-    let records: Vec<&RawValue> = match json.get().starts_with('[') {
-        true => serde_json::from_str(json.get()).map_err(not_json)?,
-        false => vec![json],
-    };
-    let are_objects = records.iter().all(|record| record.get().starts_with('{'));
-    (are_objects && !records.is_empty()).then_some(records).ok_or(RecordFailure::NotARecord)
-}
-
-/// The last item of each key, and the records that had an item of that key.
-#[derive(Default)]
-struct Latest {
-    items: HashMap<ItemKey, Item>,
-    records_of: HashMap<ItemKey, Vec<usize>>,
-}
-
-impl Latest {
-    fn of(items: Vec<(usize, ItemKey, Item)>) -> Self {
-        let mut latest = Self::default();
-        for (at, key, item) in items {
-            latest.records_of.entry(key.clone()).or_default().push(at);
-            latest.items.insert(key, item);
-        }
-        latest
-    }
 }

@@ -58,6 +58,14 @@ pub enum Problem {
     /// A key attribute is empty or too long.
     #[error("the value of this key attribute must have 1 to {0} bytes")]
     KeyLength(usize),
+    /// The version attribute is not there.
+    #[error("the version attribute is missing")]
+    MissingVersion,
+    /// The version attribute has another type or form.
+    #[error(
+        "the version attribute must be a number, or a time such as 2026-01-31T12:00:00.000Z (YYYY-MM-DDTHH:MM:SS.sssZ)"
+    )]
+    VersionType,
     /// A text has an escape that is no character.
     #[error("the text is not valid Unicode")]
     Text,

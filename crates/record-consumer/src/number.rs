@@ -1,5 +1,7 @@
 //! Numbers as DynamoDB has them: decimal, 38 digits, exact.
 
+use std::cmp::Ordering;
+
 /// Digits that DynamoDB keeps.
 const MAX_DIGITS: usize = 38;
 /// Exponents of DynamoDB's numbers in scientific notation: 1E-130 to 9.99…E+125.
@@ -7,7 +9,7 @@ const EXPONENTS: std::ops::RangeInclusive<i64> = -130..=125;
 
 /// A decimal number in its only form: `0.DIGITS * 10^exponent`, with neither leading nor trailing
 /// zeros among the digits. Zero has no digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Decimal {
     negative: bool,
     digits: String,
@@ -57,6 +59,29 @@ impl Decimal {
     /// Source: Amazon DynamoDB developer guide, item sizes and formats.
     pub(crate) fn size(&self) -> usize {
         self.digits.len().div_ceil(2) + 1 + usize::from(self.negative)
+    }
+
+    fn sign(&self) -> i8 {
+        match (self.digits.is_empty(), self.negative) {
+            (true, _) => 0,
+            (false, true) => -1,
+            (false, false) => 1,
+        }
+    }
+}
+
+/// The order of the values.
+impl Ord for Decimal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_sign = self.sign().cmp(&other.sign());
+        let by_magnitude = || (self.exponent, &self.digits).cmp(&(other.exponent, &other.digits));
+        by_sign.then_with(|| if self.negative { by_magnitude().reverse() } else { by_magnitude() })
+    }
+}
+
+impl PartialOrd for Decimal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -149,6 +174,16 @@ mod tests {
             let (given, written): (f64, f64) =
                 (number.parse().unwrap(), decimal.to_string().parse().unwrap());
             prop_assert_eq!(given, written);
+        }
+
+        #[test]
+        fn numbers_are_ordered_by_their_values(
+            a in "-?(0|[1-9][0-9]{0,2})(\\.[0-9]{1,2})?([eE][-+]?[0-9])?",
+            b in "-?(0|[1-9][0-9]{0,2})(\\.[0-9]{1,2})?([eE][-+]?[0-9])?",
+        ) {
+            let order = Decimal::of_json(&a).unwrap().cmp(&Decimal::of_json(&b).unwrap());
+            let values: (f64, f64) = (a.parse().unwrap(), b.parse().unwrap());
+            prop_assert_eq!(Some(order), values.0.partial_cmp(&values.1));
         }
     }
 }

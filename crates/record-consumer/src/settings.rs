@@ -7,6 +7,7 @@ use aws_config::SdkConfig;
 use clap::{Args, value_parser};
 use record_cipher::{Engine, KeyArn, Keys, RecordCipher, SetupError};
 
+use crate::s3::BucketName;
 use crate::table::{KeyAttribute, KeyType};
 
 /// The settings of the consumer.
@@ -50,6 +51,15 @@ pub struct ConsumerSettings {
     /// if not set
     #[arg(long, env)]
     pub table_key_attributes: Option<KeyAttributes>,
+
+    /// Attribute of every record that says which of two with the same key is newer: a number, or a
+    /// time such as 2026-01-31T12:00:00.000Z; then each item costs a request of its own
+    #[arg(long, env)]
+    pub version_attribute: Option<OrEmpty<String>>,
+
+    /// S3 bucket for the records that can never be written; they are reported as failed if not set
+    #[arg(long, env)]
+    pub quarantine_bucket: Option<OrEmpty<BucketName>>,
 }
 
 impl ConsumerSettings {
@@ -71,6 +81,33 @@ impl ConsumerSettings {
             .max_age(Duration::from_secs(self.cache_max_age_seconds))
             .build()
             .await
+    }
+
+    /// The attribute that holds an item's version, if versions are compared.
+    #[must_use]
+    pub fn version_attribute(&self) -> Option<&str> {
+        self.version_attribute.as_ref()?.0.as_deref()
+    }
+
+    /// Where the records go that can never be written, if not back to Lambda.
+    #[must_use]
+    pub fn quarantine_bucket(&self) -> Option<&BucketName> {
+        self.quarantine_bucket.as_ref()?.0.as_ref()
+    }
+}
+
+/// A value, or none for an empty text: a variable that is empty is taken for one that is not set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrEmpty<T>(pub Option<T>);
+
+impl<T: FromStr> FromStr for OrEmpty<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        match text {
+            "" => Ok(Self(None)),
+            text => text.parse().map(|value| Self(Some(value))),
+        }
     }
 }
 
@@ -145,6 +182,28 @@ mod tests {
     fn an_alias_is_refused_with_the_reason() {
         let error = parse(&["--cmk-arn", "alias/records"]).unwrap_err();
         assert!(error.contains("decryption needs the ARN of the key"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_setting_is_not_set() {
+        let given = |version, bucket| {
+            let args = ["--cmk-arn", KEY, "--version-attribute", version];
+            parse(&[args.as_slice(), &["--quarantine-bucket", bucket]].concat()).unwrap()
+        };
+        let settings = given("", "");
+        assert_eq!((settings.version_attribute(), settings.quarantine_bucket()), (None, None));
+        let settings = given("at", "records");
+        assert_eq!(settings.version_attribute(), Some("at"));
+        assert_eq!(settings.quarantine_bucket(), Some(&"records".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_bucket_that_cannot_be_is_refused_with_what_is_allowed() {
+        let args = ["--cmk-arn", KEY, "--quarantine-bucket", "s3://records"];
+        let error = parse(&args).unwrap_err();
+        for part in ["s3://records", "--quarantine-bucket", "3 to 63 lower-case letters"] {
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

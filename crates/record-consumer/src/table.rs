@@ -1,11 +1,12 @@
-//! The DynamoDB table, behind the two calls that the consumer makes.
+//! The DynamoDB table, behind the calls that the consumer makes.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, PutRequest, ScalarAttributeType, TableDescription, WriteRequest,
 };
@@ -36,6 +37,27 @@ pub enum KeyType {
 pub trait Table: Send + Sync + fmt::Debug {
     /// Puts up to 25 items of different keys, and returns those that were not processed.
     fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, WriteError>>;
+
+    /// Puts an item unless the table has one of the same key whose attribute `version` is as high
+    /// or higher.
+    ///
+    /// The item's own is a number or a text. Numbers have the order of their values and texts that
+    /// of their bytes. Any text is higher than any number, and an item without the attribute is
+    /// lowest.
+    fn put_newer<'a>(
+        &'a self,
+        item: Item,
+        version: &'a str,
+    ) -> BoxFuture<'a, Result<Put, WriteError>>;
+}
+
+/// What became of an item that may be older than the table's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The table has it.
+    Written,
+    /// The table has an item that is as new or newer, and keeps that.
+    Superseded,
 }
 
 /// Why DynamoDB failed a write request as a whole.
@@ -129,6 +151,45 @@ impl Table for DynamoDb {
             Ok(unprocessed.filter_map(|request| Some(request.put_request?.item)).collect())
         })
     }
+
+    fn put_newer<'a>(
+        &'a self,
+        item: Item,
+        version: &'a str,
+    ) -> BoxFuture<'a, Result<Put, WriteError>> {
+        Box::pin(async move {
+            let request = self.client.put_item().table_name(&self.table);
+            let own = item.get(version).expect("the item's version has been read");
+            let request = only_if_newer(request, version, own);
+            match request.set_item(Some(item)).send().await {
+                Ok(_) => Ok(Put::Written),
+                Err(error) if is_superseded(&error) => Ok(Put::Superseded),
+                Err(error) => Err(write_error(&error)),
+            }
+        })
+    }
+}
+
+/// DynamoDB finds values of different types neither less nor greater, hence the clause for texts.
+fn only_if_newer(
+    request: PutItemFluentBuilder,
+    name: &str,
+    version: &AttributeValue,
+) -> PutItemFluentBuilder {
+    const HIGHER: &str = "attribute_not_exists(#version) OR #version < :version";
+    let request = match version {
+        AttributeValue::S(_) => request
+            .condition_expression(format!("{HIGHER} OR attribute_type(#version, :number)"))
+            .expression_attribute_values(":number", AttributeValue::S("N".to_owned())),
+        _ => request.condition_expression(HIGHER),
+    };
+    request
+        .expression_attribute_names("#version", name)
+        .expression_attribute_values(":version", version.clone())
+}
+
+fn is_superseded(error: &SdkError<PutItemError>) -> bool {
+    error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception)
 }
 
 fn put_request(item: Item) -> WriteRequest {
@@ -136,7 +197,7 @@ fn put_request(item: Item) -> WriteRequest {
     WriteRequest::builder().put_request(put).build()
 }
 
-fn write_error(error: &SdkError<BatchWriteItemError>) -> WriteError {
+fn write_error<E: ProvideErrorMetadata>(error: &SdkError<E>) -> WriteError {
     let code = code(error).to_owned();
     match error {
         SdkError::ServiceError(answer) if answer.raw().status().is_client_error() => {

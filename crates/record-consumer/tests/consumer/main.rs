@@ -1,0 +1,9 @@
+//! What the consumer writes, stores and reports, with real encryption, and a table and a quarantine
+//! that misbehave.
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
+
+mod batches;
+mod delivery;
+mod fixture;
+mod quarantine;
+mod versions;
