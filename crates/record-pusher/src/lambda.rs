@@ -99,7 +99,7 @@ pub async fn handle(pusher: &RecordPusher, event: PushEvent) -> PushResponse {
 fn record_response(outcome: Result<Outcome, PushError>) -> RecordResponse {
     match outcome {
         Ok(outcome) => RecordResponse::Sent {
-            partition_key: outcome.partition_key,
+            partition_key: outcome.partition_key().to_owned(),
             regions: outcome
                 .regions
                 .into_iter()
@@ -166,7 +166,8 @@ mod tests {
         let regions = [("us-east-1", Ok(delivery)), ("eu-west-1", Err(error))]
             .map(|(region, delivery)| (region.parse().unwrap(), delivery))
             .into();
-        let response = record_response(Ok(Outcome { partition_key: "key".to_owned(), regions }));
+        let entry = crate::kinesis::Entry { partition_key: "key".to_owned(), data: Vec::new() };
+        let response = record_response(Ok(Outcome::new(entry.into(), regions)));
         assert_eq!(
             serde_json::to_value(response).unwrap(),
             serde_json::json!({

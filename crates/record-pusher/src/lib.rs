@@ -30,21 +30,31 @@
 //! # }
 //! ```
 
-mod delivery;
+mod batcher;
+mod groups;
+mod kinesis;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+mod message_pusher;
 mod outcome;
+mod pipeline;
 mod pusher;
+mod receipt;
 mod record;
+mod region;
 mod settings;
+mod stats;
 
+pub use message_pusher::MessagePusher;
 pub use outcome::{Delivery, DeliveryError, Outcome, PushError};
-pub use pusher::RecordPusher;
+pub use pusher::{Pushed, RecordPusher};
 pub use record::{NotARecord, Record};
 pub use record_cipher::{
-    CipherError, CmmStats, Engine, ErrorKind, KmsKeyId, RegionName, SetupError, StreamName, Suite,
+    CipherError, CmmStats, EncryptFor, Engine, ErrorKind, KmsKeyId, RegionName, SetupError,
+    StreamName, Suite,
 };
 pub use settings::PusherSettings;
+pub use stats::RegionStats;
 
 /// Compiles the examples of the repository's README.
 #[cfg(doctest)]

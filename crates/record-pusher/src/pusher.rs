@@ -1,31 +1,44 @@
 //! The pusher.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::thread::available_parallelism;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use futures::future::join_all;
-use futures::stream::{self, StreamExt};
-use record_cipher::{CmmStats, Keys, RecordCipher, RegionName, SetupError, StreamName};
-use uuid::Uuid;
+use futures::future::{FutureExt, join_all};
+use record_cipher::{CmmStats, Keys, RecordCipher, RegionName, SetupError};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
-use crate::delivery::{Entry, Kinesis, StreamApi, deliver};
+use crate::batcher::Patience;
+use crate::groups::{Groups, Job};
 use crate::outcome::{Outcome, PushError};
+use crate::pipeline::{MAX_JOBS, Pipeline};
 use crate::record::Record;
+use crate::region::{Region, stats};
 use crate::settings::PusherSettings;
-
-/// Bytes that a Kinesis record may have unless its stream is set otherwise, partition key counted.
-const MAX_RECORD_BYTES: usize = 1 << 20;
+use crate::stats::RegionStats;
 
 /// Encrypts records and puts them to one stream in every Region.
 ///
-/// Make one and keep it: it holds the data key cache and the connections. Clones share both.
-#[derive(Debug, Clone)]
+/// Make one and keep it: it holds the data key cache, the connections, and a queue for each Region
+/// that records of all callers share requests in. Clones share all of that. When the last is dropped,
+/// what is queued is still sent, as long as the runtime goes on.
+#[derive(Clone)]
 pub struct RecordPusher {
+    jobs: mpsc::Sender<Job>,
     cipher: RecordCipher,
-    stream: StreamName,
-    regions: Arc<[(RegionName, Box<dyn StreamApi>)]>,
+    regions: Arc<[Region]>,
+    stop: CancellationToken,
+}
+
+impl fmt::Debug for RecordPusher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordPusher").field("regions", &self.regions).finish_non_exhaustive()
+    }
 }
 
 impl RecordPusher {
@@ -37,20 +50,37 @@ impl RecordPusher {
     pub async fn new(settings: &PusherSettings, config: &SdkConfig) -> Result<Self, SetupError> {
         let keys =
             Keys::Encrypt { key: settings.kms_key.clone(), regions: settings.regions.clone() };
-        let stream = |region: &RegionName| -> Box<dyn StreamApi> {
-            Box::new(Kinesis::new(config, region, settings.stream.clone()))
-        };
-        let regions =
-            settings.regions.iter().map(|region| (region.clone(), stream(region))).collect();
         let cipher = RecordCipher::builder(keys, config)
             .suite(settings.suite)
             .engine(settings.engine)
+            .encrypt_for(settings.encrypt_for)
             .cache_capacity(settings.cache_capacity)
             .max_age(Duration::from_secs(settings.cache_max_age_seconds))
             .max_messages(settings.cache_max_messages)
             .build()
             .await?;
-        Ok(Self { cipher, stream: settings.stream.clone(), regions })
+        Ok(Self::start(cipher, settings, config))
+    }
+
+    fn start(cipher: RecordCipher, settings: &PusherSettings, config: &SdkConfig) -> Self {
+        let stop = CancellationToken::new();
+        let linger = Duration::from_millis(settings.linger_ms);
+        let patience = Patience {
+            linger,
+            delivery_timeout: Duration::from_secs(settings.delivery_timeout_seconds),
+        };
+        let start = |name| Region::start(name, &settings.stream, patience, config, &stop);
+        let regions: Arc<[Region]> = settings.regions.iter().map(start).collect();
+        let pipeline = Pipeline {
+            cipher: cipher.clone(),
+            stream: settings.stream.clone(),
+            partition_key_field: settings.partition_key_field.clone(),
+            groups: Groups::new(settings.aggregate_bytes, linger),
+            regions: regions.clone(),
+        };
+        let (jobs, waiting) = mpsc::channel(MAX_JOBS);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(pipeline.run(waiting)));
+        Self { jobs, cipher, regions, stop }
     }
 
     /// Pushes one record.
@@ -59,160 +89,61 @@ impl RecordPusher {
     /// [`PushError`] if it was not sent anywhere. What became of it in each Region is in the
     /// [`Outcome`].
     pub async fn put_record(&self, record: impl Into<Record>) -> Result<Outcome, PushError> {
-        let mut outcomes = self.put_records(vec![record.into()]).await;
-        outcomes.pop().expect("one record has one outcome")
+        self.queue_record(record).await.await
     }
 
-    /// Pushes records in as few requests as possible, and returns an outcome for each in their
-    /// order. One record's failure is no other's.
+    /// Pushes records, and returns an outcome for each in their order. One record's failure is no
+    /// other's.
     pub async fn put_records(&self, records: Vec<Record>) -> Vec<Result<Outcome, PushError>> {
-        let at_once = available_parallelism().map_or(1, Into::into);
-        let entries: Vec<Result<Entry, PushError>> = stream::iter(records)
-            .map(|record| self.entry(record))
-            .buffered(at_once)
-            .collect()
-            .await;
-        let encrypted: Vec<Entry> = entries.iter().flatten().cloned().collect();
-        let mut outcomes = self.deliver(&encrypted).await.into_iter();
-        let mut next = || outcomes.next().expect("every encrypted record has an outcome");
-        entries.into_iter().map(|entry| entry.map(|_| next())).collect()
+        let mut outcomes = Vec::new();
+        for record in records {
+            outcomes.push(self.queue_record(record).await);
+        }
+        join_all(outcomes).await
     }
 
-    /// How many records asked for a data key, and how many data keys were made: one call to KMS in
+    /// Accepts a record for pushing, and returns a future of what becomes of it. Waits while a
+    /// Region's queue is full.
+    ///
+    /// Records with the same partition key reach a stream in the order of these calls.
+    pub async fn queue_record(&self, record: impl Into<Record>) -> Pushed {
+        let (reply, outcome) = oneshot::channel();
+        // If the pusher was stopped, the reply is dropped with what comes back.
+        let _ = self.jobs.send(Job { record: record.into(), reply }).await;
+        Pushed(outcome)
+    }
+
+    /// Sends nothing more. What was not acknowledged is handed back: as [`PushError::Stopped`] if
+    /// it was not encrypted yet, and otherwise with the code `Stopped` in the Regions that have
+    /// not acknowledged it.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// How many messages asked for a data key, and how many data keys were made: one call to KMS in
     /// every Region each.
     #[must_use]
     pub fn data_key_stats(&self) -> CmmStats {
         self.cipher.data_key_stats()
     }
 
-    async fn entry(&self, record: Record) -> Result<Entry, PushError> {
-        let data = self.cipher.encrypt(&self.stream, record.into_json()).await?.message;
-        let entry = Entry { partition_key: Uuid::new_v4().simple().to_string(), data };
-        match entry.size() {
-            size if size > MAX_RECORD_BYTES => {
-                Err(PushError::TooLarge { size, limit: MAX_RECORD_BYTES })
-            }
-            _ => Ok(entry),
-        }
-    }
-
-    async fn deliver(&self, entries: &[Entry]) -> Vec<Outcome> {
-        let deliveries = self.regions.iter().map(|(_, stream)| deliver(stream.as_ref(), entries));
-        let mut outcomes: Vec<Outcome> = entries
-            .iter()
-            .map(|entry| Outcome {
-                partition_key: entry.partition_key.clone(),
-                regions: Default::default(),
-            })
-            .collect();
-        for ((region, _), results) in self.regions.iter().zip(join_all(deliveries).await) {
-            for (outcome, result) in outcomes.iter_mut().zip(results) {
-                outcome.regions.insert(region.clone(), result);
-            }
-        }
-        outcomes
+    /// What was sent to each Region.
+    #[must_use]
+    pub fn region_stats(&self) -> BTreeMap<RegionName, RegionStats> {
+        stats(&self.regions)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
+/// What will have become of a record that was queued. The record is pushed whether this is awaited
+/// or not.
+#[derive(Debug)]
+#[must_use = "whether the record was delivered is known here only"]
+pub struct Pushed(oneshot::Receiver<Result<Outcome, PushError>>);
 
-    use futures::future::BoxFuture;
-    use record_cipher::ErrorKind;
+impl Future for Pushed {
+    type Output = Result<Outcome, PushError>;
 
-    use super::*;
-    use crate::delivery::{TryError, TryResult};
-    use crate::outcome::Delivery;
-
-    /// Keeps what it is sent, or refuses everything.
-    #[derive(Debug, Default)]
-    struct Fake {
-        refuses: bool,
-        entries: Arc<Mutex<Vec<Entry>>>,
-    }
-
-    impl StreamApi for Fake {
-        fn put_records(
-            &self,
-            entries: Vec<Entry>,
-        ) -> BoxFuture<'_, Result<Vec<TryResult>, TryError>> {
-            let answer = match self.refuses {
-                true => Err(TryError {
-                    code: "Refused".into(),
-                    message: None,
-                    kind: ErrorKind::Permanent,
-                }),
-                false => Ok(entries.iter().map(|_| Ok(delivery())).collect()),
-            };
-            self.entries.lock().unwrap().extend(entries);
-            Box::pin(async { answer })
-        }
-    }
-
-    fn delivery() -> Delivery {
-        Delivery { shard_id: "shardId-0".into(), sequence_number: "1".into() }
-    }
-
-    async fn pusher(regions: Vec<(&str, Fake)>) -> RecordPusher {
-        let config = SdkConfig::builder().build();
-        let cipher = RecordCipher::builder(Keys::RawAes([1; 32]), &config).build().await.unwrap();
-        let boxed = |(name, fake): (&str, Fake)| {
-            (name.parse().unwrap(), Box::new(fake) as Box<dyn StreamApi>)
-        };
-        let regions = regions.into_iter().map(boxed).collect();
-        RecordPusher { cipher, stream: "records".parse().unwrap(), regions }
-    }
-
-    fn record(json: &str) -> Record {
-        Record::from_json(json.as_bytes()).unwrap()
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn every_region_gets_the_same_ciphertext_under_the_same_key() {
-        let (first, second) = (Fake::default(), Fake::default());
-        let sent = (first.entries.clone(), second.entries.clone());
-        let pusher = pusher(vec![("us-east-1", first), ("eu-west-1", second)]).await;
-        let json = r#"{"id":"1","amount":12.500,"long":123456789012345678901234567890}"#;
-        let outcome = pusher.put_record(record(json)).await.unwrap();
-
-        assert!(outcome.is_delivered());
-        let sent = (sent.0.lock().unwrap().clone(), sent.1.lock().unwrap().clone());
-        assert_eq!(sent.0, sent.1);
-        assert_eq!(sent.0[0].partition_key, outcome.partition_key);
-        assert_eq!(Uuid::parse_str(&outcome.partition_key).unwrap().get_version_num(), 4);
-        let plaintext = pusher.cipher.decrypt(&pusher.stream, sent.0[0].data.clone()).await;
-        assert_eq!(plaintext.unwrap(), json.as_bytes());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_failing_region_hides_no_other() {
-        let refusing = Fake { refuses: true, ..Fake::default() };
-        let pusher = pusher(vec![("us-east-1", refusing), ("eu-west-1", Fake::default())]).await;
-        let outcome = pusher.put_record(record("{}")).await.unwrap();
-        assert!(!outcome.is_delivered());
-        let of = |name: &str| outcome.regions[&name.parse().unwrap()].clone();
-        assert_eq!(of("us-east-1").unwrap_err().code, "Refused");
-        assert_eq!(of("eu-west-1"), Ok(delivery()));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_record_that_does_not_fit_is_not_sent_and_spoils_no_other() {
-        let fake = Fake::default();
-        let sent = fake.entries.clone();
-        let pusher = pusher(vec![("us-east-1", fake)]).await;
-        let large = record(&format!(r#"{{"text":"{}"}}"#, "x".repeat(1 << 20)));
-        let records = vec![record(r#"{"id":"1"}"#), large, record(r#"{"id":"3"}"#)];
-        let outcomes = pusher.put_records(records).await;
-
-        let error = outcomes[1].clone().unwrap_err();
-        assert!(matches!(error, PushError::TooLarge { limit: 1_048_576, .. }), "{error}");
-        assert_eq!(error.kind(), ErrorKind::Permanent);
-        let keys: Vec<_> = [&outcomes[0], &outcomes[2]]
-            .map(|outcome| outcome.as_ref().unwrap().partition_key.clone())
-            .into();
-        let sent: Vec<_> =
-            sent.lock().unwrap().iter().map(|entry| entry.partition_key.clone()).collect();
-        assert_eq!(sent, keys);
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_unpin(context).map(|outcome| outcome.unwrap_or(Err(PushError::Stopped)))
     }
 }

@@ -8,6 +8,9 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+/// Kinesis's limit on a partition key, in characters ("PutRecordsRequestEntry", API reference).
+const MAX_PARTITION_KEY_CHARS: usize = 256;
+
 /// A record: a JSON object, as the text that will be encrypted. Numbers keep every digit of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record(Vec<u8>);
@@ -24,6 +27,23 @@ impl Record {
             Err(error) if error.classify() == Category::Data => Err(NotARecord::NotAnObject),
             Err(error) => Err(NotARecord::NotJson { line: error.line(), column: error.column() }),
         }
+    }
+
+    /// The value of a top-level field as a partition key: a string of 1 to 256 characters, which is
+    /// what Kinesis takes, or a number as it is written.
+    pub(crate) fn partition_key(&self, field: &str) -> Option<String> {
+        let fields: HashMap<&str, &RawValue> = serde_json::from_slice(&self.0).ok()?;
+        let value = fields.get(field)?.get();
+        let key = match value.as_bytes().first()? {
+            b'"' => serde_json::from_str(value).ok()?,
+            b'-' | b'0'..=b'9' => value.to_owned(),
+            _ => return None,
+        };
+        (1..=MAX_PARTITION_KEY_CHARS).contains(&key.chars().count()).then_some(key)
+    }
+
+    pub(crate) fn json_len(&self) -> usize {
+        self.0.len()
     }
 
     pub(crate) fn into_json(self) -> Vec<u8> {

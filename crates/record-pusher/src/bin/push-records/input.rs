@@ -48,7 +48,8 @@ impl Input {
     /// line that holds no record.
     pub(crate) fn read(self, fail_fast: bool) -> Receiver<Line> {
         let (sender, receiver) = channel(READ_AHEAD);
-        tokio::task::spawn_blocking(move || {
+        // Not one of Tokio's threads, which the program would wait for at its end.
+        std::thread::spawn(move || {
             for source in self.0 {
                 if source.read(fail_fast, &sender).is_none() {
                     break;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use record_pusher::{CmmStats, Outcome, PushError, RegionName};
+use record_pusher::{CmmStats, Outcome, PushError, RegionName, RegionStats};
 use serde::Serialize;
 
 use crate::args::Output;
-use crate::{PushResult, Pushed};
 
 /// What has happened so far. Shows a progress bar if standard error is a terminal.
 pub(crate) struct Report {
@@ -24,6 +23,8 @@ struct Summary {
     delivered: u64,
     undelivered: u64,
     rejected_lines: u64,
+    /// Whether a signal ended the reading of input.
+    interrupted: bool,
     plaintext_bytes: u64,
     elapsed_seconds: f64,
     regions: BTreeMap<String, RegionSummary>,
@@ -34,6 +35,9 @@ struct Summary {
 struct RegionSummary {
     delivered: u64,
     undelivered: u64,
+    /// Tries of single messages that the stream was too busy for, or that failed otherwise.
+    throttled_tries: u64,
+    failed_tries: u64,
 }
 
 #[derive(Default, Serialize)]
@@ -62,6 +66,7 @@ impl Report {
             delivered: 0,
             undelivered: 0,
             rejected_lines: 0,
+            interrupted: false,
             plaintext_bytes: 0,
             elapsed_seconds: 0.0,
             regions: regions.iter().map(|name| (name.to_string(), Default::default())).collect(),
@@ -70,22 +75,35 @@ impl Report {
         Self { bar: progress_bar(size), summary }
     }
 
-    /// Counts a batch, and names each line that did not get through.
-    pub(crate) fn add(&mut self, batch: Vec<Pushed>, cache: CmmStats) {
-        for Pushed { place, bytes, result } in batch {
-            self.bar.inc(bytes as u64);
-            match result {
-                PushResult::Rejected(reason) => {
-                    self.summary.rejected_lines += 1;
-                    self.problem(&place, &reason);
-                }
-                PushResult::Pushed(outcome) => {
-                    self.summary.plaintext_bytes += bytes as u64;
-                    self.count(&place, &outcome);
-                }
-            }
+    /// Counts and names a line that holds no record.
+    pub(crate) fn rejected(&mut self, place: &str, bytes: usize, reason: &str) {
+        self.bar.inc(bytes as u64);
+        self.summary.rejected_lines += 1;
+        self.problem(place, reason);
+    }
+
+    /// Counts a record, and names it if it did not get through.
+    pub(crate) fn pushed(
+        &mut self,
+        place: &str,
+        bytes: usize,
+        outcome: &Result<Outcome, PushError>,
+        cache: CmmStats,
+    ) {
+        self.summary.plaintext_bytes += bytes as u64;
+        self.count(place, outcome);
+        self.bar.inc(bytes as u64);
+        // Making the text costs more than counting does.
+        if self.summary.records.is_multiple_of(256) {
+            self.bar.set_message(self.message(cache));
         }
-        self.bar.set_message(self.message(cache));
+    }
+
+    /// Names the place after which the input was not pushed, because a signal ended the program.
+    pub(crate) fn interrupted_after(&mut self, place: Option<String>) {
+        self.summary.interrupted = true;
+        let place = place.unwrap_or_else(|| "<start>".to_owned());
+        self.problem(&place, "stopped: the input after this line was not pushed");
     }
 
     fn count(&mut self, place: &str, outcome: &Result<Outcome, PushError>) {
@@ -127,16 +145,26 @@ impl Report {
     }
 
     /// Ends the progress bar and takes the time.
-    pub(crate) fn finish(mut self, cache: CmmStats) -> Self {
+    pub(crate) fn finish(
+        mut self,
+        cache: CmmStats,
+        regions: BTreeMap<RegionName, RegionStats>,
+    ) -> Self {
         self.bar.finish_and_clear();
         self.summary.elapsed_seconds = self.bar.elapsed().as_secs_f64();
         self.summary.cache = cache.into();
+        for (name, stats) in regions {
+            let region = self.summary.regions.entry(name.to_string()).or_default();
+            region.throttled_tries = stats.throttled_tries;
+            region.failed_tries = stats.failed_tries;
+        }
         self
     }
 
     /// Whether every line was a record that reached every Region.
     pub(crate) fn is_complete(&self) -> bool {
-        self.summary.undelivered == 0 && self.summary.rejected_lines == 0
+        let Summary { undelivered, rejected_lines, interrupted, .. } = self.summary;
+        undelivered == 0 && rejected_lines == 0 && !interrupted
     }
 
     pub(crate) fn print(&self, output: Output) {
@@ -165,8 +193,13 @@ impl Report {
             HumanCount(records),
             HumanBytes(plaintext_bytes),
         );
-        for (region, RegionSummary { delivered, undelivered }) in &self.summary.regions {
-            text += &format!("  {region}: {delivered} delivered, {undelivered} not\n");
+        for (name, region) in &self.summary.regions {
+            let RegionSummary { delivered, undelivered, throttled_tries, failed_tries } = region;
+            text += &format!("  {name}: {delivered} delivered, {undelivered} not");
+            if throttled_tries + failed_tries > 0 {
+                text += &format!("; {throttled_tries} tries throttled, {failed_tries} failed");
+            }
+            text += "\n";
         }
         let CacheSummary { hits, misses, hit_rate } = self.summary.cache;
         let percent = 100.0 * hit_rate;

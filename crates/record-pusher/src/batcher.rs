@@ -1,0 +1,248 @@
+//! Batches of encrypted records for the stream of one Region.
+//!
+//! A batcher is a task with a bounded queue. It sends what has gathered when a request is full or
+//! has waited long enough, several requests at a time. What a request does not get in is sent again
+//! until its time is up. Entries with the same partition key are never on their way together,
+//! because Kinesis promises no order within a request or between requests: each waits until the one
+//! before it is acknowledged or handed back.
+
+use std::collections::hash_map::Entry::{Occupied, Vacant};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures::future::{BoxFuture, FutureExt, OptionFuture};
+use futures::stream::{FuturesUnordered, StreamExt};
+use record_cipher::ErrorKind;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::time::DelayQueue;
+
+use crate::kinesis::{Entry, StreamApi, TryError, TryResult};
+use crate::receipt::Receipt;
+use crate::stats::Counters;
+
+/// Kinesis's limit on the records of one request.
+const MAX_ENTRIES: usize = 500;
+/// Bytes of one request, keys counted. Kinesis has raised its limit to 10 MiB; older
+/// implementations of its API still have this one.
+const MAX_REQUEST_BYTES: usize = 5 << 20;
+/// Requests that are on their way at once.
+const MAX_REQUESTS: usize = 4;
+/// Bytes that a queue holds, what is on its way counted.
+const QUEUE_BYTES: usize = 8 << 20;
+/// What an entry counts at least, so that small ones do not fill the memory with what is around
+/// them.
+const MIN_ENTRY_BYTES: usize = 1 << 10;
+
+/// The longest waits before the first try again and before any.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+
+/// How long entries may wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For others to share a request.
+    pub(crate) linger: Duration,
+    /// For an acknowledgement, from the moment on when they were queued.
+    pub(crate) delivery_timeout: Duration,
+}
+
+/// The queue of one Region.
+#[derive(Debug)]
+pub(crate) struct Batcher {
+    queue: mpsc::Sender<Queued>,
+    room: Arc<Semaphore>,
+    delivery_timeout: Duration,
+}
+
+struct Queued {
+    entry: Arc<Entry>,
+    receipt: Receipt,
+    deadline: Instant,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Batcher {
+    /// Starts the task, which ends when the batcher is dropped and its queue is empty, or when
+    /// `stop` is cancelled.
+    pub(crate) fn start(
+        api: Arc<dyn StreamApi>,
+        patience: Patience,
+        stop: CancellationToken,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let (queue, incoming) = mpsc::channel(QUEUE_BYTES / MIN_ENTRY_BYTES);
+        let worker = Worker {
+            api,
+            linger: patience.linger,
+            counters,
+            ready: VecDeque::new(),
+            ready_since: Instant::now(),
+            behind: HashMap::new(),
+            retries: DelayQueue::new(),
+            requests: FuturesUnordered::new(),
+            rng: Rng::new(),
+        };
+        tokio::spawn(stop.run_until_cancelled_owned(worker.run(incoming)));
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES));
+        Self { queue, room, delivery_timeout: patience.delivery_timeout }
+    }
+
+    /// Queues an entry. Waits while the queue is full.
+    pub(crate) async fn put(&self, entry: Arc<Entry>, receipt: Receipt) {
+        let bytes = entry.size().clamp(MIN_ENTRY_BYTES, QUEUE_BYTES);
+        let bytes = u32::try_from(bytes).expect("a queue has fewer bytes");
+        let room = self.room.clone().acquire_many_owned(bytes).await.ok();
+        let deadline = Instant::now() + self.delivery_timeout;
+        // If the task has ended, the receipt says so when it is dropped with what comes back.
+        let _ = self.queue.send(Queued { entry, receipt, deadline, _room: room }).await;
+    }
+}
+
+struct Worker {
+    api: Arc<dyn StreamApi>,
+    linger: Duration,
+    counters: Arc<Counters>,
+    /// To be sent, each with a partition key of its own.
+    ready: VecDeque<Queued>,
+    /// Since when something has been waiting there.
+    ready_since: Instant,
+    /// By partition key: those that wait for one which is ready, on its way or to be sent again.
+    behind: HashMap<String, VecDeque<Queued>>,
+    retries: DelayQueue<Queued>,
+    requests: FuturesUnordered<BoxFuture<'static, Answered>>,
+    rng: Rng,
+}
+
+struct Answered {
+    entries: Vec<Queued>,
+    answer: Result<Vec<TryResult>, TryError>,
+}
+
+impl Worker {
+    async fn run(mut self, mut incoming: mpsc::Receiver<Queued>) {
+        let mut is_open = true;
+        let mut arrived = Vec::new();
+        while is_open || !self.behind.is_empty() {
+            self.send_requests(is_open);
+            let linger =
+                self.waits_for_others().then(|| sleep_until(self.ready_since + self.linger));
+            tokio::select! {
+                count = incoming.recv_many(&mut arrived, MAX_ENTRIES), if is_open => {
+                    is_open = count > 0;
+                    arrived.drain(..).for_each(|queued| self.accept(queued));
+                }
+                Some(answered) = self.requests.next() => self.settle(answered),
+                Some(due) = self.retries.next() => self.make_ready(due.into_inner()),
+                Some(()) = OptionFuture::from(linger) => {}
+            }
+        }
+    }
+
+    fn accept(&mut self, queued: Queued) {
+        match self.behind.entry(queued.entry.partition_key.clone()) {
+            Occupied(mut behind) => behind.get_mut().push_back(queued),
+            Vacant(first) => {
+                first.insert(VecDeque::new());
+                self.make_ready(queued);
+            }
+        }
+    }
+
+    fn make_ready(&mut self, queued: Queued) {
+        if self.ready.is_empty() {
+            self.ready_since = Instant::now();
+        }
+        self.ready.push_back(queued);
+    }
+
+    /// Whether entries are ready and a request could be made, but not yet.
+    fn waits_for_others(&self) -> bool {
+        !self.ready.is_empty() && self.requests.len() < MAX_REQUESTS
+    }
+
+    fn send_requests(&mut self, is_open: bool) {
+        while self.waits_for_others() {
+            let length = self.request_length();
+            let has_waited = self.ready_since.elapsed() >= self.linger;
+            if length == self.ready.len() && length < MAX_ENTRIES && is_open && !has_waited {
+                return;
+            }
+            let entries = self.ready.drain(..length).collect();
+            self.counters.request();
+            self.requests.push(send(self.api.clone(), entries).boxed());
+        }
+    }
+
+    /// How many of the ready entries go into one request.
+    fn request_length(&self) -> usize {
+        let mut bytes = 0;
+        let fits = |queued: &&Queued| {
+            bytes += queued.entry.size();
+            bytes <= MAX_REQUEST_BYTES
+        };
+        let length = self.ready.iter().take(MAX_ENTRIES).take_while(fits).count();
+        // An entry that is too large for a request of this size has one for itself.
+        length.max(1)
+    }
+
+    fn settle(&mut self, Answered { entries, answer }: Answered) {
+        let results = match answer {
+            Ok(results) if results.len() == entries.len() => results,
+            Ok(_) => vec![Err(TryError::no_answer()); entries.len()],
+            Err(error) => vec![Err(error); entries.len()],
+        };
+        for (mut queued, result) in entries.into_iter().zip(results) {
+            queued.receipt.tries += 1;
+            match result {
+                Ok(delivery) => {
+                    self.counters.delivered(queued.entry.size());
+                    self.release(&queued.entry);
+                    queued.receipt.delivered(delivery);
+                }
+                Err(error) => self.try_again(queued, error),
+            }
+        }
+    }
+
+    /// Sends the entry again later, or hands it back.
+    fn try_again(&mut self, queued: Queued, error: TryError) {
+        self.counters.failed_try(error.is_throttling());
+        let delay = back_off(queued.receipt.tries, &mut self.rng);
+        if error.kind == ErrorKind::Permanent || Instant::now() + delay >= queued.deadline {
+            tracing::debug!(error.code, tries = queued.receipt.tries, "record handed back");
+            self.counters.undelivered();
+            self.release(&queued.entry);
+            return queued.receipt.failed(error);
+        }
+        self.retries.insert(queued, delay);
+    }
+
+    /// Lets the next entry with the same partition key go.
+    fn release(&mut self, entry: &Entry) {
+        let Occupied(mut behind) = self.behind.entry(entry.partition_key.clone()) else { return };
+        match behind.get_mut().pop_front() {
+            Some(next) => self.make_ready(next),
+            None => drop(behind.remove()),
+        }
+    }
+}
+
+async fn send(api: Arc<dyn StreamApi>, entries: Vec<Queued>) -> Answered {
+    let answer = api.put_records(entries.iter().map(|queued| queued.entry.clone()).collect()).await;
+    Answered { entries, answer }
+}
+
+/// Any time up to a limit that doubles with each try: "full jitter".
+///
+/// Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
+fn back_off(tries: u32, rng: &mut Rng) -> Duration {
+    let doubled = 2_u32.saturating_pow(tries.saturating_sub(1));
+    FIRST_BACK_OFF.saturating_mul(doubled).min(LONGEST_BACK_OFF).mul_f64(rng.f64())
+}
+
+#[cfg(test)]
+mod tests;

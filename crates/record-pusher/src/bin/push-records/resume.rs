@@ -1,0 +1,135 @@
+//! From a spool to the streams.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_config::SdkConfig;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use record_pusher::{Delivery, DeliveryError, MessagePusher};
+
+use crate::args::ResumeArgs;
+use crate::shutdown::Shutdown;
+use crate::spool::{Message, Replacement, parse};
+
+/// Messages that wait for an acknowledgement at once.
+const MAX_SENT: usize = 5000;
+
+/// Sends what a spool holds. Whether nothing is left and nothing was lost.
+pub(crate) async fn resume(args: &ResumeArgs) -> anyhow::Result<bool> {
+    let spool = Replacement::of(&args.spool)?;
+    let mut run = Run {
+        place: args.spool.display().to_string(),
+        config: aws_config::load_from_env().await,
+        timeout: Duration::from_secs(args.delivery_timeout_seconds),
+        pushers: HashMap::new(),
+        sent: FuturesUnordered::new(),
+        counts: Counts::default(),
+        spool,
+    };
+    // The first signal is enough: what is not acknowledged stays where it is.
+    let shutdown = Shutdown::on_signals(Duration::ZERO)?;
+    run.send_all(&shutdown).await?;
+    let Run { spool, counts, place, .. } = run;
+    spool.finish()?;
+    eprintln!(
+        "{place}: {} delivered, {} left, {} unreadable",
+        counts.delivered, counts.left, counts.unreadable
+    );
+    Ok(counts.left == 0 && counts.unreadable == 0)
+}
+
+#[derive(Default)]
+struct Counts {
+    delivered: u64,
+    left: u64,
+    unreadable: u64,
+}
+
+type Sent = BoxFuture<'static, (Message, Result<Delivery, DeliveryError>)>;
+
+struct Run {
+    place: String,
+    config: SdkConfig,
+    timeout: Duration,
+    /// By Region and stream.
+    pushers: HashMap<(String, String), MessagePusher>,
+    sent: FuturesUnordered<Sent>,
+    counts: Counts,
+    spool: Replacement,
+}
+
+impl Run {
+    async fn send_all(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
+        for (number, line) in self.spool.lines()? {
+            let line = line.with_context(|| format!("cannot read {}", self.place))?;
+            match parse(&line) {
+                Some(message) if shutdown.reading.is_cancelled() => self.leave(&message)?,
+                Some(message) => self.send(number, message).await?,
+                None => self.lose(number, &line),
+            }
+            while self.sent.len() >= MAX_SENT {
+                self.settle_next().await?;
+            }
+        }
+        while !self.sent.is_empty() {
+            tokio::select! {
+                settled = self.settle_next() => settled?,
+                () = shutdown.sending.cancelled() => break,
+            }
+        }
+        self.pushers.values().for_each(MessagePusher::stop);
+        while !self.sent.is_empty() {
+            self.settle_next().await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, number: u64, message: Message) -> anyhow::Result<()> {
+        let (Some(pusher), Ok(bytes)) = (self.pusher(&message), message.bytes()) else {
+            eprintln!(
+                "{}:{number}: names no Region or stream, or holds no base64; left there",
+                self.place
+            );
+            return self.leave(&message);
+        };
+        let delivery = pusher.queue(message.partition_key.clone(), bytes).await;
+        self.sent.push(Box::pin(async move { (message, delivery.await) }));
+        Ok(())
+    }
+
+    fn pusher(&mut self, message: &Message) -> Option<&MessagePusher> {
+        let (region, stream) = (message.region.parse().ok()?, message.stream.parse().ok()?);
+        let key = (message.region.clone(), message.stream.clone());
+        let start = || MessagePusher::new(&region, &stream, self.timeout, &self.config);
+        Some(self.pushers.entry(key).or_insert_with(start))
+    }
+
+    async fn settle_next(&mut self) -> anyhow::Result<()> {
+        let Some((mut message, delivery)) = self.sent.next().await else { return Ok(()) };
+        match delivery {
+            Ok(_) => {
+                self.counts.delivered += 1;
+                Ok(())
+            }
+            Err(error) => {
+                eprintln!("{}: not delivered to {}: {error}", self.place, message.region);
+                message.attempts += error.tries;
+                self.leave(&message)
+            }
+        }
+    }
+
+    fn leave(&mut self, message: &Message) -> anyhow::Result<()> {
+        self.counts.left += 1;
+        self.spool.keep(message)
+    }
+
+    /// A line that was cut off when the program that wrote it was ended. The message in it is gone.
+    fn lose(&mut self, number: u64, line: &[u8]) {
+        self.counts.unreadable += 1;
+        let (place, bytes) = (&self.place, line.len());
+        eprintln!("{place}:{number}: cut off after {bytes} bytes; the message in it is lost");
+    }
+}

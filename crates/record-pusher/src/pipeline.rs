@@ -1,0 +1,133 @@
+//! The way from records to the queues of the Regions.
+//!
+//! One task takes the records in the order in which they were put, so that those of a partition key
+//! reach every Region's queue in that order, whoever put them and however long each takes to encrypt.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use futures::future::OptionFuture;
+use futures::stream::{FuturesOrdered, StreamExt};
+use record_cipher::{RecordCipher, RegionName, StreamName};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+use uuid::Uuid;
+
+use crate::groups::{Group, Groups, Job};
+use crate::kinesis::{DEFAULT_RECORD_LIMIT, Entry};
+use crate::outcome::PushError;
+use crate::receipt::{Reply, receipts, tell};
+use crate::region::Region;
+
+/// Records that wait to be taken up.
+pub(crate) const MAX_JOBS: usize = 500;
+
+pub(crate) struct Pipeline {
+    pub(crate) cipher: RecordCipher,
+    pub(crate) stream: StreamName,
+    /// The field that partition keys are taken from; `None` for a fresh one for each message.
+    pub(crate) partition_key_field: Option<String>,
+    pub(crate) groups: Groups,
+    pub(crate) regions: Arc<[Region]>,
+}
+
+/// A group that was encrypted, or could not be.
+struct Sealed {
+    replies: Vec<Reply>,
+    result: Result<(Entry, Vec<RegionName>), PushError>,
+}
+
+impl Pipeline {
+    pub(crate) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let at_once = available_parallelism().map_or(1, Into::into);
+        let mut sealing = FuturesOrdered::new();
+        let mut is_open = true;
+        while is_open || !sealing.is_empty() {
+            let due = self.groups.next_due().map(sleep_until);
+            let has_room = sealing.len() < at_once;
+            tokio::select! {
+                // What is encrypted goes on first, so that memory is freed before more is taken.
+                biased;
+                Some(sealed) = sealing.next() => self.queue(sealed).await,
+                Some(()) = OptionFuture::from(due), if has_room => {
+                    sealing.extend(self.groups.take_due().into_iter().map(|group| self.seal(group)));
+                }
+                job = jobs.recv(), if is_open && has_room => match job {
+                    Some(job) => sealing.extend(self.group(job).map(|group| self.seal(group))),
+                    None => {
+                        is_open = false;
+                        sealing.extend(self.groups.take_all().into_iter().map(|group| self.seal(group)));
+                    }
+                },
+            }
+        }
+    }
+
+    /// The group that is complete with or without this record, if there is one.
+    fn group(&mut self, job: Job) -> Option<Group> {
+        let Some(field) = &self.partition_key_field else { return self.groups.add(None, job) };
+        match job.record.partition_key(field) {
+            Some(key) => self.groups.add(Some(key), job),
+            None => {
+                let error = PushError::PartitionKey { field: field.clone() };
+                tell(vec![job.reply], &Err(error));
+                None
+            }
+        }
+    }
+
+    fn seal(&self, group: Group) -> impl Future<Output = Sealed> + use<> {
+        let (cipher, stream) = (self.cipher.clone(), self.stream.clone());
+        async move {
+            let partition_key = group.partition_key.clone();
+            let partition_key =
+                partition_key.unwrap_or_else(|| Uuid::new_v4().simple().to_string());
+            let (plaintext, replies) = group.into_plaintext();
+            let encrypted = cipher.encrypt(&stream, plaintext).await;
+            let result = encrypted.map_err(PushError::from).map(|encrypted| {
+                (Entry { partition_key, data: encrypted.message }, encrypted.missing_regions)
+            });
+            Sealed { replies, result }
+        }
+    }
+
+    async fn queue(&self, Sealed { replies, result }: Sealed) {
+        let checked = match result {
+            Ok((entry, missing)) => self.check_size(entry.size()).await.map(|()| (entry, missing)),
+            Err(error) => Err(error),
+        };
+        match checked {
+            Ok((entry, missing)) => self.queue_entry(Arc::new(entry), &missing, replies).await,
+            Err(error) => tell(replies, &Err(error)),
+        }
+    }
+
+    async fn queue_entry(&self, entry: Arc<Entry>, missing: &[RegionName], replies: Vec<Reply>) {
+        let names: Vec<_> = self.regions.iter().map(|region| region.name.clone()).collect();
+        for (region, receipt) in self.regions.iter().zip(receipts(&entry, &names, replies)) {
+            match missing.contains(&region.name) {
+                true => receipt.not_encrypted(),
+                false => region.batcher.put(entry.clone(), receipt).await,
+            }
+        }
+    }
+
+    /// Refuses a record that does not fit into the stream of a Region. The streams are asked only for
+    /// records that are larger than every stream takes.
+    async fn check_size(&self, size: usize) -> Result<(), PushError> {
+        if size <= DEFAULT_RECORD_LIMIT {
+            return Ok(());
+        }
+        for Region { name, api, .. } in self.regions.iter() {
+            let region = name.clone();
+            match api.record_limit().await {
+                Ok(limit) if size <= limit => {}
+                Ok(limit) => return Err(PushError::TooLarge { size, limit, region }),
+                Err(error) => {
+                    return Err(PushError::UnknownLimit { size, region, code: error.code });
+                }
+            }
+        }
+        Ok(())
+    }
+}

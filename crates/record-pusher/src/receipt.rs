@@ -1,0 +1,98 @@
+//! Who waits to be told what becomes of a record.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use record_cipher::{ErrorKind, RegionName};
+use tokio::sync::oneshot;
+
+use crate::kinesis::{Entry, TryError};
+use crate::outcome::{Delivery, DeliveryError, Outcome, PushError};
+
+/// Where one caller waits for one record.
+pub(crate) type Reply = oneshot::Sender<Result<Outcome, PushError>>;
+
+/// The duty to say what became of an entry in one Region. Dropped without a word, it says that the
+/// pusher was stopped.
+pub(crate) struct Receipt {
+    waiting: Arc<Waiting>,
+    region: RegionName,
+    /// How often the entry was sent.
+    pub(crate) tries: u32,
+    is_resolved: bool,
+}
+
+/// Those who wait for one entry: one caller, or several whose records are in one message.
+struct Waiting {
+    entry: Arc<Entry>,
+    state: Mutex<State>,
+}
+
+struct State {
+    regions: BTreeMap<RegionName, Result<Delivery, DeliveryError>>,
+    unresolved: usize,
+    replies: Vec<Reply>,
+}
+
+/// A receipt for each Region. When the last is resolved, the callers are told.
+pub(crate) fn receipts(
+    entry: &Arc<Entry>,
+    regions: &[RegionName],
+    replies: Vec<Reply>,
+) -> Vec<Receipt> {
+    let state = State { regions: BTreeMap::new(), unresolved: regions.len(), replies };
+    let waiting = Arc::new(Waiting { entry: entry.clone(), state: Mutex::new(state) });
+    let receipt = |region: &RegionName| Receipt {
+        waiting: waiting.clone(),
+        region: region.clone(),
+        tries: 0,
+        is_resolved: false,
+    };
+    regions.iter().map(receipt).collect()
+}
+
+impl Receipt {
+    pub(crate) fn delivered(mut self, delivery: Delivery) {
+        self.resolve(Ok(delivery));
+    }
+
+    pub(crate) fn failed(mut self, error: TryError) {
+        let TryError { code, message, kind } = error;
+        let tries = self.tries;
+        self.resolve(Err(DeliveryError { code, message, tries, kind }));
+    }
+
+    /// The message cannot be read in this Region.
+    pub(crate) fn not_encrypted(mut self) {
+        self.resolve(Err(DeliveryError::not_encrypted()));
+    }
+
+    fn resolve(&mut self, result: Result<Delivery, DeliveryError>) {
+        self.is_resolved = true;
+        let mut state = self.waiting.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.regions.insert(self.region.clone(), result);
+        state.unresolved -= 1;
+        if state.unresolved == 0 {
+            let regions = std::mem::take(&mut state.regions);
+            let outcome = Outcome::new(self.waiting.entry.clone(), regions);
+            tell(std::mem::take(&mut state.replies), &Ok(outcome));
+        }
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if !self.is_resolved {
+            let tries = self.tries;
+            let (code, kind) = ("Stopped".to_owned(), ErrorKind::Transient);
+            self.resolve(Err(DeliveryError { code, message: None, tries, kind }));
+        }
+    }
+}
+
+/// Tells all who wait the same. Who has stopped waiting does not need to know.
+pub(crate) fn tell(replies: Vec<Reply>, result: &Result<Outcome, PushError>) {
+    for reply in replies {
+        let _ = reply.send(result.clone());
+    }
+}
