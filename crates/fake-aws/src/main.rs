@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use clap::Parser;
-use fake_aws::{FakeAws, KeyType, StreamSettings};
+use fake_aws::{FakeAws, Fault, KeyType, Operation, Rule, StreamSettings};
 use serde::Serialize;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,6 +34,10 @@ struct Args {
     #[arg(long = "table", value_name = "NAME:KEY[:KEY]")]
     tables: Vec<TableSettings>,
 
+    /// The share of PutRecords calls that are throttled, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0")]
+    throttle: Share,
+
     /// Events for a Lambda function, one JSON per line. Set AWS_LAMBDA_RUNTIME_API to
     /// 127.0.0.1:PORT for the function
     #[arg(long, value_name = "FILE")]
@@ -50,6 +54,8 @@ async fn main() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let aws = FakeAws::start_on(args.port).await.context("cannot listen on the port")?;
     args.create_streams_and_tables(&aws);
+    let throttled = Rule::new(Fault::Throttle).operation(Operation::PutRecords);
+    aws.faults().inject(throttled.chance(args.throttle.0, 0));
     if let Some(file) = &args.events {
         aws.runtime_api().push(read_lines(file)?, args.repeat);
     }
@@ -94,6 +100,18 @@ impl Args {
             })
         });
         json!({ "calls": calls.collect::<Vec<_>>(), "streams": streams.collect::<Vec<_>>() })
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Share(f64);
+
+impl FromStr for Share {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+        share.map(Self).ok_or("a share is a number from 0 to 1")
     }
 }
 

@@ -1,7 +1,7 @@
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::http::send;
 
@@ -10,13 +10,8 @@ async fn the_program_serves_events_and_reports_at_the_end() {
     let directory = env!("CARGO_TARGET_TMPDIR");
     let events = format!("{directory}/events.jsonl");
     std::fs::write(&events, "{\"a\":1}\n\n{\"a\":2}\n").unwrap();
-    let mut program = Command::new(env!("CARGO_BIN_EXE_fake-aws"))
-        .args(["--stream", "records", "--table", "messages:id", "--events", &events])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let (mut program, mut lines) =
+        start(&["--stream", "records", "--table", "messages:id", "--events", &events]);
     let url = lines.next_line().await.unwrap().unwrap();
 
     for expected in ["{\"a\":1}", "{\"a\":2}"] {
@@ -36,4 +31,33 @@ async fn the_program_serves_events_and_reports_at_the_end() {
         serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
     assert_eq!(report["streams"][0]["records"], 0);
     assert!(program.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn the_program_throttles_the_share_of_puts_that_it_is_told() {
+    let put = [
+        (
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/kinesis/aws4_request",
+        ),
+        ("x-amz-target", "Kinesis_20131202.PutRecords"),
+    ];
+    let body = br#"{"StreamName":"records","Records":[{"Data":"","PartitionKey":"a"}]}"#;
+    for (share, status) in [("0", 200), ("1", 400)] {
+        let (_program, mut lines) = start(&["--stream", "records", "--throttle", share]);
+        let url = lines.next_line().await.unwrap().unwrap();
+        assert_eq!(send(&url, "POST", "/", &put, body).await.status, status, "{share}");
+    }
+}
+
+/// The program, until it is dropped, and what it prints.
+fn start(args: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_fake-aws"))
+        .args(args)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    (program, lines)
 }
