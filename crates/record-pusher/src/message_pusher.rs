@@ -49,7 +49,7 @@ impl MessagePusher {
         let entry = Arc::new(Entry { partition_key, data: message });
         let (reply, outcome) = oneshot::channel();
         let name = self.region.name.clone();
-        for receipt in receipts(&entry, std::slice::from_ref(&name), vec![reply]) {
+        for receipt in receipts(&entry, &Arc::from([name.clone()]), vec![reply]) {
             self.region.batcher.put(entry.clone(), receipt).await;
         }
         async move {

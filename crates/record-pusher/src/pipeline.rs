@@ -19,8 +19,8 @@ use crate::outcome::PushError;
 use crate::receipt::{Reply, receipts, tell};
 use crate::region::Region;
 
-/// Records that wait to be taken up.
-pub(crate) const MAX_JOBS: usize = 500;
+/// Blocks of records that wait to be taken up.
+pub(crate) const MAX_BLOCKS: usize = 16;
 
 pub(crate) struct Pipeline {
     pub(crate) cipher: RecordCipher,
@@ -29,6 +29,7 @@ pub(crate) struct Pipeline {
     pub(crate) partition_key_field: Option<String>,
     pub(crate) groups: Groups,
     pub(crate) regions: Arc<[Region]>,
+    pub(crate) region_names: Arc<[RegionName]>,
 }
 
 /// A group that was encrypted, or could not be.
@@ -38,11 +39,17 @@ struct Sealed {
 }
 
 impl Pipeline {
-    pub(crate) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    pub(crate) async fn run(mut self, mut blocks: mpsc::Receiver<Vec<Job>>) {
         let at_once = available_parallelism().map_or(1, Into::into);
+        let mut jobs = Vec::new().into_iter();
         let mut sealing = FuturesOrdered::new();
         let mut is_open = true;
         while is_open || !sealing.is_empty() {
+            while sealing.len() < at_once
+                && let Some(job) = jobs.next()
+            {
+                sealing.extend(self.group(job).map(|group| self.seal(group)));
+            }
             let due = self.groups.next_due().map(sleep_until);
             let has_room = sealing.len() < at_once;
             tokio::select! {
@@ -52,8 +59,8 @@ impl Pipeline {
                 Some(()) = OptionFuture::from(due), if has_room => {
                     sealing.extend(self.groups.take_due().into_iter().map(|group| self.seal(group)));
                 }
-                job = jobs.recv(), if is_open && has_room => match job {
-                    Some(job) => sealing.extend(self.group(job).map(|group| self.seal(group))),
+                block = blocks.recv(), if is_open && has_room => match block {
+                    Some(block) => jobs = block.into_iter(),
                     None => {
                         is_open = false;
                         sealing.extend(self.groups.take_all().into_iter().map(|group| self.seal(group)));
@@ -70,7 +77,7 @@ impl Pipeline {
             Some(key) => self.groups.add(Some(key), job),
             None => {
                 let error = PushError::PartitionKey { field: field.clone() };
-                tell(vec![job.reply], &Err(error));
+                tell(vec![job.reply], Err(error));
                 None
             }
         }
@@ -98,13 +105,13 @@ impl Pipeline {
         };
         match checked {
             Ok((entry, missing)) => self.queue_entry(Arc::new(entry), &missing, replies).await,
-            Err(error) => tell(replies, &Err(error)),
+            Err(error) => tell(replies, Err(error)),
         }
     }
 
     async fn queue_entry(&self, entry: Arc<Entry>, missing: &[RegionName], replies: Vec<Reply>) {
-        let names: Vec<_> = self.regions.iter().map(|region| region.name.clone()).collect();
-        for (region, receipt) in self.regions.iter().zip(receipts(&entry, &names, replies)) {
+        let receipts = receipts(&entry, &self.region_names, replies);
+        for (region, receipt) in self.regions.iter().zip(receipts) {
             match missing.contains(&region.name) {
                 true => receipt.not_encrypted(),
                 false => region.batcher.put(entry.clone(), receipt).await,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batcher::Patience;
 use crate::groups::{Groups, Job};
 use crate::outcome::{Outcome, PushError};
-use crate::pipeline::{MAX_JOBS, Pipeline};
+use crate::pipeline::{MAX_BLOCKS, Pipeline};
 use crate::record::Record;
 use crate::region::{Region, stats};
 use crate::settings::PusherSettings;
@@ -29,7 +29,7 @@ use crate::stats::RegionStats;
 /// what is queued is still sent, as long as the runtime goes on.
 #[derive(Clone)]
 pub struct RecordPusher {
-    jobs: mpsc::Sender<Job>,
+    blocks: mpsc::Sender<Vec<Job>>,
     cipher: RecordCipher,
     regions: Arc<[Region]>,
     stop: CancellationToken,
@@ -77,10 +77,11 @@ impl RecordPusher {
             partition_key_field: settings.partition_key_field.clone(),
             groups: Groups::new(settings.aggregate_bytes, linger),
             regions: regions.clone(),
+            region_names: settings.regions.clone().into(),
         };
-        let (jobs, waiting) = mpsc::channel(MAX_JOBS);
+        let (blocks, waiting) = mpsc::channel(MAX_BLOCKS);
         tokio::spawn(stop.clone().run_until_cancelled_owned(pipeline.run(waiting)));
-        Self { jobs, cipher, regions, stop }
+        Self { blocks, cipher, regions, stop }
     }
 
     /// Pushes one record.
@@ -95,11 +96,7 @@ impl RecordPusher {
     /// Pushes records, and returns an outcome for each in their order. One record's failure is no
     /// other's.
     pub async fn put_records(&self, records: Vec<Record>) -> Vec<Result<Outcome, PushError>> {
-        let mut outcomes = Vec::new();
-        for record in records {
-            outcomes.push(self.queue_record(record).await);
-        }
-        join_all(outcomes).await
+        join_all(self.queue_records(records).await).await
     }
 
     /// Accepts a record for pushing, and returns a future of what becomes of it. Waits while a
@@ -107,10 +104,20 @@ impl RecordPusher {
     ///
     /// Records with the same partition key reach a stream in the order of these calls.
     pub async fn queue_record(&self, record: impl Into<Record>) -> Pushed {
-        let (reply, outcome) = oneshot::channel();
-        // If the pusher was stopped, the reply is dropped with what comes back.
-        let _ = self.jobs.send(Job { record: record.into(), reply }).await;
-        Pushed(outcome)
+        let mut pushed = self.queue_records(vec![record.into()]).await;
+        pushed.pop().expect("one record has one future")
+    }
+
+    /// The same for several records at once, which costs less than one after the other.
+    pub async fn queue_records(&self, records: Vec<Record>) -> Vec<Pushed> {
+        let accept = |record| {
+            let (reply, outcome) = oneshot::channel();
+            (Job { record, reply }, Pushed(outcome))
+        };
+        let (jobs, pushed) = records.into_iter().map(accept).unzip();
+        // If the pusher was stopped, the replies are dropped with what comes back.
+        let _ = self.blocks.send(jobs).await;
+        pushed
     }
 
     /// Sends nothing more. What was not acknowledged is handed back: as [`PushError::Stopped`] if

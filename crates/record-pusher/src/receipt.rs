@@ -1,6 +1,5 @@
 //! Who waits to be told what becomes of a record.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use record_cipher::{ErrorKind, RegionName};
@@ -16,7 +15,8 @@ pub(crate) type Reply = oneshot::Sender<Result<Outcome, PushError>>;
 /// pusher was stopped.
 pub(crate) struct Receipt {
     waiting: Arc<Waiting>,
-    region: RegionName,
+    /// Which of the Regions.
+    at: usize,
     /// How often the entry was sent.
     pub(crate) tries: u32,
     is_resolved: bool,
@@ -25,11 +25,13 @@ pub(crate) struct Receipt {
 /// Those who wait for one entry: one caller, or several whose records are in one message.
 struct Waiting {
     entry: Arc<Entry>,
+    regions: Arc<[RegionName]>,
     state: Mutex<State>,
 }
 
 struct State {
-    regions: BTreeMap<RegionName, Result<Delivery, DeliveryError>>,
+    /// In the order of the Regions.
+    results: Vec<Option<Result<Delivery, DeliveryError>>>,
     unresolved: usize,
     replies: Vec<Reply>,
 }
@@ -37,18 +39,19 @@ struct State {
 /// A receipt for each Region. When the last is resolved, the callers are told.
 pub(crate) fn receipts(
     entry: &Arc<Entry>,
-    regions: &[RegionName],
+    regions: &Arc<[RegionName]>,
     replies: Vec<Reply>,
-) -> Vec<Receipt> {
-    let state = State { regions: BTreeMap::new(), unresolved: regions.len(), replies };
-    let waiting = Arc::new(Waiting { entry: entry.clone(), state: Mutex::new(state) });
-    let receipt = |region: &RegionName| Receipt {
+) -> impl Iterator<Item = Receipt> + use<> {
+    let results = regions.iter().map(|_| None).collect();
+    let state = Mutex::new(State { results, unresolved: regions.len(), replies });
+    let waiting = Waiting { entry: entry.clone(), regions: regions.clone(), state };
+    let waiting = Arc::new(waiting);
+    (0..regions.len()).map(move |at| Receipt {
         waiting: waiting.clone(),
-        region: region.clone(),
+        at,
         tries: 0,
         is_resolved: false,
-    };
-    regions.iter().map(receipt).collect()
+    })
 }
 
 impl Receipt {
@@ -70,12 +73,13 @@ impl Receipt {
     fn resolve(&mut self, result: Result<Delivery, DeliveryError>) {
         self.is_resolved = true;
         let mut state = self.waiting.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.regions.insert(self.region.clone(), result);
+        state.results[self.at] = Some(result);
         state.unresolved -= 1;
         if state.unresolved == 0 {
-            let regions = std::mem::take(&mut state.regions);
+            let results = std::mem::take(&mut state.results).into_iter().flatten();
+            let regions = self.waiting.regions.iter().cloned().zip(results).collect();
             let outcome = Outcome::new(self.waiting.entry.clone(), regions);
-            tell(std::mem::take(&mut state.replies), &Ok(outcome));
+            tell(std::mem::take(&mut state.replies), Ok(outcome));
         }
     }
 }
@@ -91,8 +95,10 @@ impl Drop for Receipt {
 }
 
 /// Tells all who wait the same. Who has stopped waiting does not need to know.
-pub(crate) fn tell(replies: Vec<Reply>, result: &Result<Outcome, PushError>) {
+pub(crate) fn tell(mut replies: Vec<Reply>, result: Result<Outcome, PushError>) {
+    let last = replies.pop();
     for reply in replies {
         let _ = reply.send(result.clone());
     }
+    let _ = last.map(|reply| reply.send(result));
 }

@@ -78,7 +78,7 @@ impl Fixture {
     async fn queue(&self, entry: Entry) -> oneshot::Receiver<Result<Outcome, PushError>> {
         let (reply, outcome) = oneshot::channel();
         let entry = Arc::new(entry);
-        for receipt in receipts(&entry, &[region()], vec![reply]) {
+        for receipt in receipts(&entry, &Arc::from([region()]), vec![reply]) {
             self.batcher.put(entry.clone(), receipt).await;
         }
         outcome

@@ -1,23 +1,40 @@
 //! Lines of files and of standard input.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use record_pusher::{NotARecord, Record};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Lines that are read ahead of the batches.
-const READ_AHEAD: usize = 500;
+/// Blocks of lines that are read ahead.
+const READ_AHEAD: usize = 4;
+/// Lines and bytes of a block.
+const BLOCK_LINES: usize = 250;
+const BLOCK_BYTES: usize = 256 << 10;
 
 /// A line of the input.
 pub(crate) struct Line {
-    /// `FILE:LINE`
-    pub(crate) place: String,
+    pub(crate) place: Place,
     pub(crate) bytes: usize,
     /// The record, or why the line holds none.
     pub(crate) record: Result<Record, String>,
+}
+
+/// Where a line is.
+#[derive(Clone)]
+pub(crate) struct Place {
+    source: Arc<str>,
+    line: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.source, self.line)
+    }
 }
 
 /// All the input, opened.
@@ -46,7 +63,7 @@ impl Input {
 
     /// Reads the lines on a thread of its own, until the end, or with `fail_fast` until the first
     /// line that holds no record.
-    pub(crate) fn read(self, fail_fast: bool) -> Receiver<Line> {
+    pub(crate) fn read(self, fail_fast: bool) -> Receiver<Vec<Line>> {
         let (sender, receiver) = channel(READ_AHEAD);
         // Not one of Tokio's threads, which the program would wait for at its end.
         std::thread::spawn(move || {
@@ -78,10 +95,11 @@ fn open(path: &Path) -> anyhow::Result<Source> {
 
 impl Source {
     /// `None` when reading is to stop.
-    fn read(self, fail_fast: bool, lines: &Sender<Line>) -> Option<()> {
-        let mut reader = BufReader::new(self.reader);
-        for number in 1.. {
-            let place = format!("{}:{number}", self.name);
+    fn read(self, fail_fast: bool, blocks: &Sender<Vec<Line>>) -> Option<()> {
+        let mut reader = BufReader::with_capacity(BLOCK_BYTES, self.reader);
+        let source: Arc<str> = self.name.into();
+        let mut block = Block::default();
+        for line in 1.. {
             let mut text = Vec::new();
             let record = match reader.read_until(b'\n', &mut text) {
                 Ok(0) => break,
@@ -90,15 +108,47 @@ impl Source {
                 Err(error) => Err(format!("cannot be read: {error}")),
             };
             let (unreadable, rejected) = (text.is_empty(), record.is_err());
-            lines.blocking_send(Line { place, bytes: text.len(), record }).ok()?;
+            let place = Place { source: source.clone(), line };
+            block.add(Line { place, bytes: text.len(), record });
+            // What is there is not kept back until more comes.
+            if block.is_full() || reader.buffer().is_empty() {
+                block.send(blocks)?;
+            }
             if rejected && fail_fast {
+                block.send(blocks)?;
                 return None;
             }
             if unreadable {
                 break;
             }
         }
-        Some(())
+        block.send(blocks)
+    }
+}
+
+#[derive(Default)]
+struct Block {
+    lines: Vec<Line>,
+    bytes: usize,
+}
+
+impl Block {
+    fn add(&mut self, line: Line) {
+        self.bytes += line.bytes;
+        self.lines.push(line);
+    }
+
+    fn is_full(&self) -> bool {
+        self.lines.len() >= BLOCK_LINES || self.bytes >= BLOCK_BYTES
+    }
+
+    /// `None` if nobody takes it any more.
+    fn send(&mut self, blocks: &Sender<Vec<Line>>) -> Option<()> {
+        let Self { lines, .. } = std::mem::take(self);
+        if lines.is_empty() {
+            return Some(());
+        }
+        blocks.blocking_send(lines).ok()
     }
 }
 

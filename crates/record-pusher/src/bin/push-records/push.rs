@@ -9,13 +9,13 @@ use record_pusher::{Outcome, PushError, Pushed, RecordPusher};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::args::Args;
-use crate::input::{Input, Line};
+use crate::input::{Input, Line, Place};
 use crate::report::Report;
 use crate::shutdown::Shutdown;
 use crate::spool::Spool;
 
-/// Lines that were handed to the pusher and not to the report yet.
-const HANDED_OVER: usize = 1000;
+/// Blocks of lines that were handed to the pusher and not to the report yet.
+const HANDED_OVER: usize = 4;
 
 /// Whether everything was delivered.
 pub(crate) async fn push(args: &Args) -> anyhow::Result<bool> {
@@ -34,7 +34,7 @@ pub(crate) async fn push(args: &Args) -> anyhow::Result<bool> {
 
 /// A line with what becomes of it.
 struct Fed {
-    place: String,
+    place: Place,
     bytes: usize,
     /// Its record, or why it holds none.
     pushed: Result<Pushed, String>,
@@ -50,7 +50,7 @@ struct Run {
 impl Run {
     async fn until_done(
         mut self,
-        lines: Receiver<Line>,
+        lines: Receiver<Vec<Line>>,
         shutdown: &Shutdown,
     ) -> anyhow::Result<Report> {
         let (sender, mut fed) = channel(HANDED_OVER);
@@ -61,15 +61,15 @@ impl Run {
         let mut is_open = true;
         while is_open || !pushed.is_empty() {
             tokio::select! {
-                line = fed.recv(), if is_open => match line {
-                    Some(Fed { place, bytes, pushed: Ok(outcome) }) => {
-                        pushed.push(async move { (place, bytes, outcome.await) });
+                block = fed.recv(), if is_open => {
+                    is_open = block.is_some();
+                    for Fed { place, bytes, pushed: outcome } in block.into_iter().flatten() {
+                        match outcome {
+                            Ok(outcome) => pushed.push(async move { (place, bytes, outcome.await) }),
+                            Err(reason) => self.report.rejected(&place, bytes, &reason),
+                        }
                     }
-                    Some(Fed { place, bytes, pushed: Err(reason) }) => {
-                        self.report.rejected(&place, bytes, &reason);
-                    }
-                    None => is_open = false,
-                },
+                }
                 Some((place, bytes, outcome)) = pushed.next() => {
                     self.settle(&place, bytes, &outcome)?;
                 }
@@ -88,7 +88,7 @@ impl Run {
 
     fn settle(
         &mut self,
-        place: &str,
+        place: &Place,
         bytes: usize,
         outcome: &Result<Outcome, PushError>,
     ) -> anyhow::Result<()> {
@@ -103,18 +103,33 @@ impl Run {
 /// Hands the lines to the pusher in their order. `last` is the place of the last one.
 async fn feed(
     pusher: RecordPusher,
-    mut lines: Receiver<Line>,
-    fed: Sender<Fed>,
-    last: Arc<Mutex<Option<String>>>,
+    mut blocks: Receiver<Vec<Line>>,
+    fed: Sender<Vec<Fed>>,
+    last: Arc<Mutex<Option<Place>>>,
 ) {
-    while let Some(Line { place, bytes, record }) = lines.recv().await {
-        let pushed = match record {
-            Ok(record) => Ok(pusher.queue_record(record).await),
-            Err(reason) => Err(reason),
-        };
-        if fed.send(Fed { place: place.clone(), bytes, pushed }).await.is_err() {
+    while let Some(lines) = blocks.recv().await {
+        let end = lines.last().map(|line| line.place.clone());
+        if fed.send(queue(&pusher, lines).await).await.is_err() {
             return;
         }
-        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = end;
     }
+}
+
+async fn queue(pusher: &RecordPusher, lines: Vec<Line>) -> Vec<Fed> {
+    let (mut places, mut records) = (Vec::new(), Vec::new());
+    for Line { place, bytes, record } in lines {
+        places.push((place, bytes, record.as_ref().err().cloned()));
+        records.extend(record);
+    }
+    let mut pushed = pusher.queue_records(records).await.into_iter();
+    let fed = |(place, bytes, rejected)| Fed {
+        place,
+        bytes,
+        pushed: match rejected {
+            Some(reason) => Err(reason),
+            None => Ok(pushed.next().expect("every record was queued")),
+        },
+    };
+    places.into_iter().map(fed).collect()
 }

@@ -8,6 +8,7 @@ use record_pusher::{CmmStats, Outcome, PushError, RegionName, RegionStats};
 use serde::Serialize;
 
 use crate::args::Output;
+use crate::input::Place;
 
 /// What has happened so far. Shows a progress bar if standard error is a terminal.
 pub(crate) struct Report {
@@ -76,7 +77,7 @@ impl Report {
     }
 
     /// Counts and names a line that holds no record.
-    pub(crate) fn rejected(&mut self, place: &str, bytes: usize, reason: &str) {
+    pub(crate) fn rejected(&mut self, place: &Place, bytes: usize, reason: &str) {
         self.bar.inc(bytes as u64);
         self.summary.rejected_lines += 1;
         self.problem(place, reason);
@@ -85,7 +86,7 @@ impl Report {
     /// Counts a record, and names it if it did not get through.
     pub(crate) fn pushed(
         &mut self,
-        place: &str,
+        place: &Place,
         bytes: usize,
         outcome: &Result<Outcome, PushError>,
         cache: CmmStats,
@@ -100,13 +101,17 @@ impl Report {
     }
 
     /// Names the place after which the input was not pushed, because a signal ended the program.
-    pub(crate) fn interrupted_after(&mut self, place: Option<String>) {
+    pub(crate) fn interrupted_after(&mut self, place: Option<Place>) {
         self.summary.interrupted = true;
-        let place = place.unwrap_or_else(|| "<start>".to_owned());
-        self.problem(&place, "stopped: the input after this line was not pushed");
+        match place {
+            Some(place) => {
+                self.problem(&place, "stopped: the input after this line was not pushed")
+            }
+            None => self.bar.suspend(|| eprintln!("stopped: nothing was pushed")),
+        }
     }
 
-    fn count(&mut self, place: &str, outcome: &Result<Outcome, PushError>) {
+    fn count(&mut self, place: &Place, outcome: &Result<Outcome, PushError>) {
         self.summary.records += 1;
         if outcome.as_ref().is_ok_and(Outcome::is_delivered) {
             self.summary.delivered += 1;
@@ -133,7 +138,7 @@ impl Report {
     }
 
     /// Prints a line above the progress bar.
-    fn problem(&self, place: &str, problem: &str) {
+    fn problem(&self, place: &Place, problem: &str) {
         self.bar.suspend(|| eprintln!("{place}: {problem}"));
     }
 
