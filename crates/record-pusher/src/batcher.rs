@@ -8,7 +8,7 @@
 
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -26,16 +26,18 @@ use crate::stats::Counters;
 
 /// Kinesis's limit on the records of one request.
 const MAX_ENTRIES: usize = 500;
-/// Bytes of one request, keys counted. Kinesis has raised its limit to 10 MiB; older
-/// implementations of its API still have this one.
-const MAX_REQUEST_BYTES: usize = 5 << 20;
+/// Bytes of one request, keys counted. Kinesis takes 5 MiB, and 10 by now. But a request is in memory
+/// several times while it is made and signed, and larger ones save nothing.
+const MAX_REQUEST_BYTES: usize = 1 << 20;
 /// Requests that are on their way at once.
 const MAX_REQUESTS: usize = 4;
 /// Bytes that a queue holds, what is on its way counted.
-const QUEUE_BYTES: usize = 8 << 20;
+const QUEUE_BYTES: usize = 4 << 20;
 /// What an entry counts at least, so that small ones do not fill the memory with what is around
 /// them.
 const MIN_ENTRY_BYTES: usize = 1 << 10;
+/// Entries that are handed to the task together at most.
+const MAX_BLOCK: usize = 100;
 
 /// The longest waits before the first try again and before any.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
@@ -53,11 +55,15 @@ pub(crate) struct Patience {
 /// The queue of one Region.
 #[derive(Debug)]
 pub(crate) struct Batcher {
-    queue: mpsc::Sender<Queued>,
+    /// To the task, which a hand-over may have to wake. What is in there has its room already.
+    queue: mpsc::UnboundedSender<Vec<Queued>>,
+    /// To be handed over.
+    outbox: Mutex<Vec<Queued>>,
     room: Arc<Semaphore>,
     delivery_timeout: Duration,
 }
 
+#[derive(Debug)]
 struct Queued {
     entry: Arc<Entry>,
     receipt: Receipt,
@@ -74,7 +80,7 @@ impl Batcher {
         stop: CancellationToken,
         counters: Arc<Counters>,
     ) -> Self {
-        let (queue, incoming) = mpsc::channel(QUEUE_BYTES / MIN_ENTRY_BYTES);
+        let (queue, incoming) = mpsc::unbounded_channel();
         let worker = Worker {
             api,
             linger: patience.linger,
@@ -88,17 +94,43 @@ impl Batcher {
         };
         tokio::spawn(stop.run_until_cancelled_owned(worker.run(incoming)));
         let room = Arc::new(Semaphore::new(QUEUE_BYTES));
-        Self { queue, room, delivery_timeout: patience.delivery_timeout }
+        let delivery_timeout = patience.delivery_timeout;
+        Self { queue, outbox: Mutex::default(), room, delivery_timeout }
     }
 
-    /// Queues an entry. Waits while the queue is full.
+    /// Queues an entry, which goes on with the next [`flush`](Self::flush) at the latest. Waits while
+    /// the queue is full.
     pub(crate) async fn put(&self, entry: Arc<Entry>, receipt: Receipt) {
         let bytes = entry.size().clamp(MIN_ENTRY_BYTES, QUEUE_BYTES);
-        let bytes = u32::try_from(bytes).expect("a queue has fewer bytes");
-        let room = self.room.clone().acquire_many_owned(bytes).await.ok();
+        let room = self.room(u32::try_from(bytes).expect("a queue has fewer bytes")).await;
         let deadline = Instant::now() + self.delivery_timeout;
-        // If the task has ended, the receipt says so when it is dropped with what comes back.
-        let _ = self.queue.send(Queued { entry, receipt, deadline, _room: room }).await;
+        let waiting = {
+            let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+            outbox.push(Queued { entry, receipt, deadline, _room: room });
+            outbox.len()
+        };
+        if waiting >= MAX_BLOCK {
+            self.flush();
+        }
+    }
+
+    async fn room(&self, bytes: u32) -> Option<OwnedSemaphorePermit> {
+        if let Ok(room) = self.room.clone().try_acquire_many_owned(bytes) {
+            return Some(room);
+        }
+        // What waits to be handed over must not keep the room that this waits for.
+        self.flush();
+        self.room.clone().acquire_many_owned(bytes).await.ok()
+    }
+
+    /// Hands over what was put.
+    pub(crate) fn flush(&self) {
+        let entries =
+            std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
+        if !entries.is_empty() {
+            // If the task has ended, the receipts say so when they are dropped with what comes back.
+            let _ = self.queue.send(entries);
+        }
     }
 }
 
@@ -123,17 +155,16 @@ struct Answered {
 }
 
 impl Worker {
-    async fn run(mut self, mut incoming: mpsc::Receiver<Queued>) {
+    async fn run(mut self, mut incoming: mpsc::UnboundedReceiver<Vec<Queued>>) {
         let mut is_open = true;
-        let mut arrived = Vec::new();
         while is_open || !self.behind.is_empty() {
             self.send_requests(is_open);
             let linger =
                 self.waits_for_others().then(|| sleep_until(self.ready_since + self.linger));
             tokio::select! {
-                count = incoming.recv_many(&mut arrived, MAX_ENTRIES), if is_open => {
-                    is_open = count > 0;
-                    arrived.drain(..).for_each(|queued| self.accept(queued));
+                arrived = incoming.recv(), if is_open => {
+                    is_open = arrived.is_some();
+                    arrived.into_iter().flatten().for_each(|queued| self.accept(queued));
                 }
                 Some(answered) = self.requests.next() => self.settle(answered),
                 Some(due) = self.retries.next() => self.make_ready(due.into_inner()),

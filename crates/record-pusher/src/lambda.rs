@@ -101,9 +101,9 @@ fn record_response(outcome: Result<Outcome, PushError>) -> RecordResponse {
         Ok(outcome) => RecordResponse::Sent {
             partition_key: outcome.partition_key().to_owned(),
             regions: outcome
-                .regions
-                .into_iter()
-                .map(|(region, delivery)| (region.to_string(), delivery.into()))
+                .regions()
+                .iter()
+                .map(|(region, delivery)| (region.to_string(), delivery.clone().into()))
                 .collect(),
         },
         Err(error) => RecordResponse::Refused { error: error.to_string() },

@@ -20,7 +20,7 @@
 //! record.insert("id".into(), "42".into());
 //! record.insert("amount".into(), 1250.into());
 //! let outcome = pusher.put_record(&record).await?;
-//! for (region, delivery) in &outcome.regions {
+//! for (region, delivery) in outcome.regions() {
 //!     match delivery {
 //!         Ok(at) => println!("{region}: {} {}", at.shard_id, at.sequence_number),
 //!         Err(error) => println!("{region}: {error}"),

@@ -52,9 +52,10 @@ impl MessagePusher {
         for receipt in receipts(&entry, &Arc::from([name.clone()]), vec![reply]) {
             self.region.batcher.put(entry.clone(), receipt).await;
         }
+        self.region.batcher.flush();
         async move {
             let outcome = outcome.await.expect("a receipt is resolved before it is gone");
-            let delivery = outcome.ok().and_then(|mut outcome| outcome.regions.remove(&name));
+            let delivery = outcome.ok().and_then(|outcome| outcome.regions().get(&name).cloned());
             delivery.expect("an entry has an outcome in its Region")
         }
     }

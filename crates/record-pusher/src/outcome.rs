@@ -9,11 +9,10 @@ use crate::kinesis::Entry;
 
 /// What became of a record that was encrypted: one entry per Region.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Outcome {
     entry: Arc<Entry>,
-    /// Where the record is, or why it is not there.
-    pub regions: BTreeMap<RegionName, Result<Delivery, DeliveryError>>,
+    /// Shared by the outcomes of records in one message.
+    regions: Arc<BTreeMap<RegionName, Result<Delivery, DeliveryError>>>,
 }
 
 impl Outcome {
@@ -21,13 +20,19 @@ impl Outcome {
         entry: Arc<Entry>,
         regions: BTreeMap<RegionName, Result<Delivery, DeliveryError>>,
     ) -> Self {
-        Self { entry, regions }
+        Self { entry, regions: Arc::new(regions) }
     }
 
     /// Whether every Region acknowledged the record.
     #[must_use]
     pub fn is_delivered(&self) -> bool {
         self.regions.values().all(Result::is_ok)
+    }
+
+    /// Where the record is, or why it is not there.
+    #[must_use]
+    pub fn regions(&self) -> &BTreeMap<RegionName, Result<Delivery, DeliveryError>> {
+        &self.regions
     }
 
     /// The partition key, the same in every Region.

@@ -50,6 +50,9 @@ impl Pipeline {
             {
                 sealing.extend(self.group(job).map(|group| self.seal(group)));
             }
+            if jobs.len() == 0 && sealing.is_empty() {
+                self.regions.iter().for_each(|region| region.batcher.flush());
+            }
             let due = self.groups.next_due().map(sleep_until);
             let has_room = sealing.len() < at_once;
             tokio::select! {
@@ -68,6 +71,7 @@ impl Pipeline {
                 },
             }
         }
+        self.regions.iter().for_each(|region| region.batcher.flush());
     }
 
     /// The group that is complete with or without this record, if there is one.

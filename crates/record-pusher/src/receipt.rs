@@ -13,6 +13,7 @@ pub(crate) type Reply = oneshot::Sender<Result<Outcome, PushError>>;
 
 /// The duty to say what became of an entry in one Region. Dropped without a word, it says that the
 /// pusher was stopped.
+#[derive(Debug)]
 pub(crate) struct Receipt {
     waiting: Arc<Waiting>,
     /// Which of the Regions.
@@ -23,12 +24,14 @@ pub(crate) struct Receipt {
 }
 
 /// Those who wait for one entry: one caller, or several whose records are in one message.
+#[derive(Debug)]
 struct Waiting {
     entry: Arc<Entry>,
     regions: Arc<[RegionName]>,
     state: Mutex<State>,
 }
 
+#[derive(Debug)]
 struct State {
     /// In the order of the Regions.
     results: Vec<Option<Result<Delivery, DeliveryError>>>,

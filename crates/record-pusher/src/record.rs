@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::IgnoredAny;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ impl Record {
     /// The text is not JSON, or not an object.
     pub fn from_json(text: &[u8]) -> Result<Self, NotARecord> {
         let text = std::str::from_utf8(text).map_err(|_| NotARecord::NotUtf8)?.trim();
-        match serde_json::from_str::<HashMap<String, IgnoredAny>>(text) {
+        match serde_json::from_str::<Object>(text) {
             Ok(_) => Ok(Self(text.into())),
             Err(error) if error.classify() == Category::Data => Err(NotARecord::NotAnObject),
             Err(error) => Err(NotARecord::NotJson { line: error.line(), column: error.column() }),
@@ -53,6 +53,30 @@ impl Record {
     #[cfg(test)]
     pub(crate) fn as_json(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// Any JSON object, of which nothing is kept.
+struct Object;
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Object, A::Error> {
+        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Object)
     }
 }
 

@@ -75,7 +75,7 @@ fn records(count: u32) -> Vec<Record> {
 }
 
 fn code(outcome: &Outcome, region: &str) -> String {
-    outcome.regions[&name(region)].clone().unwrap_err().code
+    outcome.regions()[&name(region)].clone().unwrap_err().code
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +133,7 @@ async fn a_region_that_does_not_answer_holds_up_no_other() {
     pusher.stop();
     for outcome in futures::future::join_all(pushed).await {
         let outcome = outcome.unwrap();
-        assert!(outcome.regions[&name(HERE)].is_ok());
+        assert!(outcome.regions()[&name(HERE)].is_ok());
         assert_eq!(code(&outcome, THERE), "Stopped");
     }
 }
@@ -145,7 +145,7 @@ async fn a_missing_stream_fails_its_region_alone_and_at_once() {
     let outcome = fixture.pusher().await.put_record(record(&json!({}))).await.unwrap();
     assert!(!outcome.is_delivered());
     assert_eq!(code(&outcome, "ap-south-1"), "ResourceNotFoundException");
-    assert!(outcome.regions[&name(HERE)].is_ok());
+    assert!(outcome.regions()[&name(HERE)].is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,7 +155,7 @@ async fn what_is_not_acknowledged_in_time_is_handed_back_and_can_be_put_later() 
     let rule = Rule::new(Fault::Unavailable).service(Service::Kinesis).region(THERE);
     let outage = fixture.aws.faults().inject(rule);
     let outcome = fixture.pusher().await.put_record(record(&json!({ "id": 7 }))).await.unwrap();
-    let error = outcome.regions[&name(THERE)].clone().unwrap_err();
+    let error = outcome.regions()[&name(THERE)].clone().unwrap_err();
     assert!(error.tries > 1 && error.kind == ErrorKind::Transient && error.message_is_readable());
 
     fixture.aws.faults().lift(outage);
@@ -173,7 +173,7 @@ async fn a_region_without_its_key_gets_nothing_it_could_not_read() {
     fixture.settings.encrypt_for = EncryptFor::Available;
     fixture.aws.faults().inject(Rule::new(Fault::Unavailable).service(Service::Kms).region(HERE));
     let outcome = fixture.pusher().await.put_record(record(&json!({}))).await.unwrap();
-    let error = outcome.regions[&name(HERE)].clone().unwrap_err();
+    let error = outcome.regions()[&name(HERE)].clone().unwrap_err();
     assert_eq!((error.code.as_str(), error.message_is_readable()), ("NotEncrypted", false));
     assert_eq!((fixture.count(HERE), fixture.count(THERE)), (0, 1));
     assert_eq!(fixture.plaintexts(THERE).await.len(), 1);

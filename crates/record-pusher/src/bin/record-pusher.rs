@@ -1,7 +1,7 @@
 //! The `record-pusher` Lambda function.
 
 use clap::Parser;
-use lambda_runtime::{LambdaEvent, service_fn, tracing};
+use lambda_runtime::{LambdaEvent, service_fn};
 use record_pusher::lambda::{PushEvent, PushResponse, handle};
 use record_pusher::{PusherSettings, RecordPusher};
 
@@ -16,7 +16,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    tracing::init_default_subscriber();
+    telemetry::init_function();
     let args = Args::parse();
     let config = aws_config::load_from_env().await;
     let pusher = RecordPusher::new(&args.settings, &config).await?;

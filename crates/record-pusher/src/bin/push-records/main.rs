@@ -8,13 +8,17 @@ mod resume;
 mod shutdown;
 mod spool;
 
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tikv_jemallocator::Jemalloc;
 
 use args::{Command, Completions};
+
+/// Pushing makes and drops some tens of small objects for each record, on several threads.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -22,10 +26,7 @@ async fn main() -> ExitCode {
     if let Ok(Completions { completions }) = Completions::try_parse() {
         return print_completions(completions);
     }
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::from_default_env())
-        .with_writer(stderr)
-        .init();
+    telemetry::init_program();
     let result = match args::parse() {
         Command::Push(args) => push::push(&args).await,
         Command::Resume(args) => resume::resume(&args).await,

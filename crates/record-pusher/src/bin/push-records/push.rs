@@ -66,7 +66,7 @@ impl Run {
                     for Fed { place, bytes, pushed: outcome } in block.into_iter().flatten() {
                         match outcome {
                             Ok(outcome) => pushed.push(async move { (place, bytes, outcome.await) }),
-                            Err(reason) => self.report.rejected(&place, bytes, &reason),
+                            Err(reason) => self.report.rejected(&place, &reason),
                         }
                     }
                 }

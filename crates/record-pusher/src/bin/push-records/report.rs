@@ -77,8 +77,7 @@ impl Report {
     }
 
     /// Counts and names a line that holds no record.
-    pub(crate) fn rejected(&mut self, place: &Place, bytes: usize, reason: &str) {
-        self.bar.inc(bytes as u64);
+    pub(crate) fn rejected(&mut self, place: &Place, reason: &str) {
         self.summary.rejected_lines += 1;
         self.problem(place, reason);
     }
@@ -93,9 +92,9 @@ impl Report {
     ) {
         self.summary.plaintext_bytes += bytes as u64;
         self.count(place, outcome);
-        self.bar.inc(bytes as u64);
-        // Making the text costs more than counting does.
+        // To show that costs more than to count.
         if self.summary.records.is_multiple_of(256) {
+            self.bar.set_position(self.summary.plaintext_bytes);
             self.bar.set_message(self.message(cache));
         }
     }
@@ -123,14 +122,14 @@ impl Report {
         }
         for (name, region) in &mut self.summary.regions {
             let delivery = outcome.as_ref().ok().and_then(|outcome| {
-                outcome.regions.iter().find(|(region, _)| region.as_str() == name)
+                outcome.regions().iter().find(|(region, _)| region.as_str() == name)
             });
             match delivery {
                 Some((_, Ok(_))) => region.delivered += 1,
                 _ => region.undelivered += 1,
             }
         }
-        for (region, delivery) in outcome.iter().flat_map(|outcome| &outcome.regions) {
+        for (region, delivery) in outcome.iter().flat_map(|outcome| outcome.regions()) {
             if let Err(error) = delivery {
                 self.problem(place, &format!("not delivered to {region}: {error}"));
             }

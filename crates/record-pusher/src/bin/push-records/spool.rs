@@ -63,7 +63,7 @@ impl Spool {
         stream: &str,
         outcome: &Outcome,
     ) -> anyhow::Result<()> {
-        for (region, delivery) in &outcome.regions {
+        for (region, delivery) in outcome.regions() {
             let Some(error) = delivery.as_ref().err().filter(|error| error.message_is_readable())
             else {
                 continue;
