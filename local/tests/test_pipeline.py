@@ -23,13 +23,15 @@ def test_the_sample_records_reach_the_tables_of_both_regions(pipeline: Pipeline)
     records = len(sent)
     assert records == 600
     assert summary.pop("elapsed_seconds") > 0
+    delivered = {"delivered": records, "undelivered": 0, "throttled_tries": 0, "failed_tries": 0}
     assert summary == {
         "records": records,
         "delivered": records,
         "undelivered": 0,
         "rejected_lines": 0,
+        "interrupted": False,
         "plaintext_bytes": SAMPLE.stat().st_size,
-        "regions": {region: {"delivered": records, "undelivered": 0} for region in REGIONS},
+        "regions": {region: delivered for region in REGIONS},
         "cache": {"hits": 594, "misses": 6, "hit_rate": 0.99},
     }
     # One data key for a hundred records: made in the first Region, wrapped in the second, unwrapped in both.
