@@ -30,6 +30,7 @@ def test_the_sample_records_reach_the_tables_of_both_regions(pipeline: Pipeline)
         "undelivered": 0,
         "rejected_lines": 0,
         "interrupted": False,
+        "spool_failed": False,
         "plaintext_bytes": SAMPLE.stat().st_size,
         "regions": {region: delivered for region in REGIONS},
         "cache": {"hits": 594, "misses": 6, "hit_rate": 0.99},

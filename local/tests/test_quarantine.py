@@ -149,6 +149,27 @@ def test_a_record_that_cannot_be_written_now_stays(pipeline: Pipeline, aws_envir
     assert pipeline.quarantined(REGION, key) == {}
 
 
+def test_a_batch_that_lambda_skipped_gets_through(pipeline: Pipeline, aws_environment: None) -> None:
+    records = [record(), record()]
+    event = Event(pipeline.outputs[REGION]["StreamArn"], [encryptor(pipeline, REGION)(text) for text in records])
+    # As Lambda stores it in an on-failure destination on S3.
+    skipped = {
+        "requestContext": {"condition": "RetryAttemptsExhausted", "approximateInvokeCount": 3},
+        "timestamp": "2026-01-05T08:01:26.000Z",
+        "KinesisBatchInfo": {"shardId": event.shard, "batchSize": 2},
+        "payload": json.dumps(event.json),
+    }
+    key = f"aws/lambda/{uuid.uuid4()}/{event.shard}/2026/01/05/skipped"
+    s3, bucket = pipeline.stack.client("s3", REGION), pipeline.outputs[REGION]["QuarantineBucket"]
+    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(skipped))
+
+    listed = redrive(pipeline, event, "--prefix", key, "--dry-run").stdout
+    assert listed.startswith(f"{key}: 2026-01-05T08:01:26.000Z: skipped by Lambda: RetryAttemptsExhausted\n")
+    assert redrive(pipeline, event, "--prefix", key).stdout.startswith(f"{key}: got through\n")
+    assert sorted(item["id"] for item in pipeline.items(REGION)) == sorted(parse_json(text)["id"] for text in records)
+    assert pipeline.quarantined(REGION, key) == {}
+
+
 def redrive(pipeline: Pipeline, event: Event, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
     outputs = pipeline.outputs[REGION]
     command = [

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts quarantined records through record-consumer again, and deletes those that get through.
+"""Puts quarantined records through record-consumer again, and deletes those that get through. The same for batches that
+Lambda skipped, which are under aws/lambda/.
 
 A record that can still not be written stays in the quarantine. Without a version attribute a record replaces whatever
 the table has under its key, also if that is newer.
@@ -30,13 +31,13 @@ INVOCATION_SECONDS = 70
 
 @dataclass
 class Document:
-    """What the quarantine has of a record."""
+    """What the quarantine has of a record, or of a batch that Lambda skipped."""
 
     key: str
     etag: str
     time: str
     reason: str
-    record: dict
+    event: dict
 
 
 class Quarantine:
@@ -54,7 +55,7 @@ class Quarantine:
     def read(self, key: str) -> Document:
         stored = self._s3.get_object(Bucket=self._bucket, Key=key)
         content = json.load(stored["Body"])
-        return Document(key, stored["ETag"], content["time"], content["reason"], content["record"])
+        return Document(key, stored["ETag"], *time_reason_and_event(content))
 
     def delete(self, document: Document) -> bool:
         """Deletes the document that was read. False if another is stored under its key by now.
@@ -72,6 +73,15 @@ class Quarantine:
         return True
 
 
+def time_reason_and_event(content: dict) -> tuple[str, str, dict]:
+    """Of what record-consumer has stored, or of what Lambda stores in an on-failure destination on S3."""
+    if "record" in content:
+        return content["time"], content["reason"], {"Records": [content["record"]]}
+    payload = content["payload"]
+    event = json.loads(payload) if isinstance(payload, str) else payload
+    return content["timestamp"], f"skipped by Lambda: {content['requestContext']['condition']}", event
+
+
 class Redrive:
     """Invokes record-consumer with records from the quarantine."""
 
@@ -82,8 +92,7 @@ class Redrive:
 
     def put_through(self, document: Document) -> str | None:
         """Why the record did not get through; None if it did and its document is deleted."""
-        event = {"Records": [document.record]}
-        response = self._lambda.invoke(FunctionName=self._function, Payload=json.dumps(event))
+        response = self._lambda.invoke(FunctionName=self._function, Payload=json.dumps(document.event))
         answer = json.load(response["Payload"])
         if "FunctionError" in response:
             return "the function failed; its log says why"

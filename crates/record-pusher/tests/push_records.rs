@@ -268,3 +268,14 @@ fn terminate(child: &std::process::Child) {
     let kill = Command::new("kill").arg(child.id().to_string()).status().unwrap();
     assert!(kill.success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_that_cannot_be_written_fails_the_run_but_not_the_pushing() {
+    let fixture = Fixture::new("full").await;
+    fixture.outage(THERE);
+    std::os::unix::fs::symlink("/dev/full", fixture.spool()).unwrap();
+    let output = run(fixture.push(), lines(3)).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(summary(&output)["spool_failed"], true);
+    assert_eq!(fixture.count(HERE), 3);
+}

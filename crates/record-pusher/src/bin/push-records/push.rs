@@ -71,14 +71,13 @@ impl Run {
                     }
                 }
                 Some((place, bytes, outcome)) = pushed.next() => {
-                    self.settle(&place, bytes, &outcome)?;
+                    self.settle(&place, bytes, &outcome);
                 }
                 () = shutdown.sending.cancelled(), if !pushed.is_empty() => self.pusher.stop(),
             }
         }
-        if let Some(spool) = &mut self.spool {
-            spool.sync()?;
-        }
+        let synced = self.spool.as_ref().map_or(Ok(()), Spool::sync);
+        self.give_up_spool_on_error(synced);
         if feeding.await?.is_none() {
             let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
             self.report.interrupted_after(last);
@@ -86,17 +85,20 @@ impl Run {
         Ok(self.report.finish(self.pusher.data_key_stats(), self.pusher.region_stats()))
     }
 
-    fn settle(
-        &mut self,
-        place: &Place,
-        bytes: usize,
-        outcome: &Result<Outcome, PushError>,
-    ) -> anyhow::Result<()> {
+    fn settle(&mut self, place: &Place, bytes: usize, outcome: &Result<Outcome, PushError>) {
         if let (Some(spool), Ok(outcome)) = (&mut self.spool, outcome) {
-            spool.keep_undelivered(&self.stream, outcome)?;
+            let kept = spool.keep_undelivered(&self.stream, outcome);
+            self.give_up_spool_on_error(kept);
         }
         self.report.pushed(place, bytes, outcome, self.pusher.data_key_stats());
-        Ok(())
+    }
+
+    /// What is pushed is not held up by a disk that is full.
+    fn give_up_spool_on_error(&mut self, written: anyhow::Result<()>) {
+        if let Err(error) = written {
+            self.spool = None;
+            self.report.spool_failed(&error);
+        }
     }
 }
 

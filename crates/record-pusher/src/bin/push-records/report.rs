@@ -26,6 +26,8 @@ struct Summary {
     rejected_lines: u64,
     /// Whether a signal ended the reading of input.
     interrupted: bool,
+    /// Whether messages that did not get through may be missing in the spool.
+    spool_failed: bool,
     plaintext_bytes: u64,
     elapsed_seconds: f64,
     regions: BTreeMap<String, RegionSummary>,
@@ -68,6 +70,7 @@ impl Report {
             undelivered: 0,
             rejected_lines: 0,
             interrupted: false,
+            spool_failed: false,
             plaintext_bytes: 0,
             elapsed_seconds: 0.0,
             regions: regions.iter().map(|name| (name.to_string(), Default::default())).collect(),
@@ -97,6 +100,12 @@ impl Report {
             self.bar.set_position(self.summary.plaintext_bytes);
             self.bar.set_message(self.message(cache));
         }
+    }
+
+    /// Says that what does not get through is not kept any more.
+    pub(crate) fn spool_failed(&mut self, error: &anyhow::Error) {
+        self.summary.spool_failed = true;
+        self.bar.suspend(|| eprintln!("{error:#}; what does not get through is not kept any more"));
     }
 
     /// Names the place after which the input was not pushed, because a signal ended the program.
@@ -167,8 +176,8 @@ impl Report {
 
     /// Whether every line was a record that reached every Region.
     pub(crate) fn is_complete(&self) -> bool {
-        let Summary { undelivered, rejected_lines, interrupted, .. } = self.summary;
-        undelivered == 0 && rejected_lines == 0 && !interrupted
+        let Summary { undelivered, rejected_lines, interrupted, spool_failed, .. } = self.summary;
+        undelivered == 0 && rejected_lines == 0 && !interrupted && !spool_failed
     }
 
     pub(crate) fn print(&self, output: Output) {
