@@ -75,11 +75,15 @@ impl LocalCache {
         let expired: Vec<_> =
             in_tail.filter(|(_, entry)| entry.has_expired(now)).map(|(id, _)| *id).collect();
         for id in &expired {
-            entries.pop(id);
-            self.counters.count_eviction(EvictionReason::Age);
+            self.evict(entries, id, EvictionReason::Age);
         }
-        self.counters.set_entries(entries.len());
         expired.len()
+    }
+
+    fn evict(&self, entries: &mut Entries, id: &CacheId, reason: EvictionReason) {
+        entries.pop(id);
+        self.counters.count_eviction(reason);
+        self.counters.set_entries(entries.len());
     }
 
     /// Every operation leaves the list whole before it can panic, so a poisoned lock is usable.
@@ -107,8 +111,7 @@ impl CryptographicMaterialsCache for LocalCache {
         let mut entries = self.lock();
         let found = entries.get(id).map(|entry| entry.take_use(&now, limits, usage));
         if let Some(Err(reason)) = &found {
-            entries.pop(id);
-            self.counters.count_eviction(*reason);
+            self.evict(&mut entries, id, *reason);
         }
         self.remove_expired_among(&mut entries, PRUNING_TAIL, &now);
         drop(entries);
