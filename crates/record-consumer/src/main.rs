@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use clap::Parser;
-use lambda_runtime::{Context, LambdaEvent, service_fn, tracing};
+use lambda_runtime::{Context, LambdaEvent, service_fn};
 use record_consumer::{Consumer, ConsumerSettings};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    tracing::init_default_subscriber();
+    telemetry::init_function();
     let args = Args::parse();
     let config = aws_config::load_from_env().await;
     let consumer = Consumer::new(&args.settings, &config).await?;

@@ -105,8 +105,10 @@ async fn replaces(client: &Client, condition: &str, version: AttributeValue) -> 
     let request = client.put_item().table_name(TABLE).set_item(Some(given));
     let request = request.condition_expression(condition);
     let request = request.expression_attribute_names("#version", "version");
-    let bound = condition.contains(":version").then(|| (":version".to_owned(), version));
-    let request = request.set_expression_attribute_values(bound.map(|bound| [bound].into()));
+    let values = [(":version", version), (":number", text("N"))].into_iter();
+    let used = values.filter(|(name, _)| condition.contains(name));
+    let used: Item = used.map(|(name, value)| (name.to_owned(), value)).collect();
+    let request = request.set_expression_attribute_values((!used.is_empty()).then_some(used));
     match request.send().await {
         Ok(_) => true,
         Err(error) => {
@@ -136,6 +138,8 @@ async fn a_put_that_must_not_replace_an_attribute_does_not() {
 async fn a_put_replaces_only_what_is_less() {
     let less = "attribute_not_exists(#version) OR #version < :version";
     let or_equal = "attribute_not_exists(#version) OR #version <= :version";
+    let or_number = "attribute_not_exists(#version) OR #version < :version \
+                     OR attribute_type(#version, :number)";
     for (condition, existing, bound, goes_through) in [
         (less, number("9"), number("10"), true),
         (less, number("10"), number("10.0"), false),
@@ -144,6 +148,10 @@ async fn a_put_replaces_only_what_is_less() {
         (less, text("9"), text("10"), false),
         (less, text("10"), text("9"), true),
         (or_equal, text("9"), number("10"), false),
+        (less, number("9"), text("10"), false),
+        (or_number, number("9"), text("10"), true),
+        (or_number, text("10"), text("9"), true),
+        (or_number, text("9"), text("9"), false),
     ] {
         let (_aws, client) = with_version(existing.clone()).await;
         let replaced = replaces(&client, condition, bound.clone()).await;
@@ -154,7 +162,12 @@ async fn a_put_replaces_only_what_is_less() {
 #[tokio::test]
 async fn a_condition_that_is_not_understood_is_refused() {
     let (_aws, client) = start().await;
-    for condition in ["attribute_exists(#id)", "attribute_not_exists(#id) OR id < :undefined"] {
+    for condition in [
+        "attribute_exists(#id)",
+        "attribute_not_exists(#id) OR id < :undefined",
+        "attribute_not_exists(#id) OR attribute_type(#id, :undefined)",
+        "attribute_not_exists(#id) AND #id < :undefined",
+    ] {
         let request = client.put_item().table_name(TABLE).set_item(Some(key("a", "1")));
         let request = request.condition_expression(condition);
         let request = request.expression_attribute_names("#id", "id");

@@ -113,7 +113,7 @@ impl Report {
         self.summary.interrupted = true;
         match place {
             Some(place) => {
-                self.problem(&place, "stopped: the input after this line was not pushed")
+                self.problem(&place, "stopped: the input after this line was not pushed");
             }
             None => self.bar.suspend(|| eprintln!("stopped: nothing was pushed")),
         }
@@ -138,7 +138,7 @@ impl Report {
                 _ => region.undelivered += 1,
             }
         }
-        for (region, delivery) in outcome.iter().flat_map(|outcome| outcome.regions()) {
+        for (region, delivery) in outcome.iter().flat_map(Outcome::regions) {
             if let Err(error) = delivery {
                 self.problem(place, &format!("not delivered to {region}: {error}"));
             }

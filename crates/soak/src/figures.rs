@@ -1,0 +1,139 @@
+//! What a run came to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use fake_aws::{Calls, Faults, Operation};
+
+use crate::function::Invocations;
+use crate::ledger::{Account, Ledger};
+use crate::plan::Plan;
+use crate::stage::{REGIONS, Stage};
+
+/// Problems that are shown one by one.
+const SHOWN: usize = 20;
+
+/// What a run came to. Its text is a report.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Records that were pushed.
+    pub records: usize,
+    /// From the first to the last, without the accounting.
+    pub elapsed: Duration,
+    /// What each Region came to, in the order of [`REGIONS`].
+    pub regions: [RegionFigures; REGIONS.len()],
+    /// What is not as it should be. Every record is accounted for if there is nothing.
+    pub problems: Vec<String>,
+    /// Calls of all Regions, with the faults among them.
+    calls: BTreeMap<Operation, Calls>,
+}
+
+/// What a run came to in one Region. Written, quarantined and handed back are together the records
+/// that were pushed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RegionFigures {
+    /// Records that the stream acknowledged and the table has.
+    pub written: u64,
+    /// Records that the stream acknowledged and the quarantine has.
+    pub quarantined: u64,
+    /// Records that the pusher handed back.
+    pub handed_back: u64,
+    /// Those of them that the table has all the same.
+    pub handed_back_and_written: u64,
+    /// Records that were delivered to the function once more.
+    pub redelivered: u64,
+    /// Invocations of the function.
+    pub invocations: u64,
+    /// Invocations that were made to fail before the consumer or after it.
+    pub failed_invocations: u64,
+}
+
+impl Figures {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self { records: plan.records, ..Self::default() }
+    }
+
+    /// Adds what a shard of a Region came to.
+    pub(crate) fn add(&mut self, region: usize, shard: Invocations) {
+        let figures = &mut self.regions[region];
+        figures.invocations += shard.invocations;
+        figures.redelivered += shard.received - shard.done - shard.discarded;
+        figures.failed_invocations += shard.failed_before + shard.failed_after;
+    }
+
+    pub(crate) fn finish(&mut self, stage: &Stage, ledger: &Ledger) -> anyhow::Result<()> {
+        for (region, name) in REGIONS.iter().enumerate() {
+            let account = ledger.account(stage, region)?;
+            self.regions[region].take(&account);
+            let problems = account.problems.iter();
+            self.problems.extend(problems.map(|problem| format!("{name}: {problem}")));
+        }
+        self.calls = calls(stage.aws.faults());
+        Ok(())
+    }
+
+    fn calls_of(&self, operation: Operation) -> u64 {
+        self.calls.get(&operation).map_or(0, |calls| calls.calls)
+    }
+}
+
+impl RegionFigures {
+    fn take(&mut self, account: &Account) {
+        self.written = account.written;
+        self.quarantined = account.quarantined;
+        self.handed_back = account.handed_back;
+        self.handed_back_and_written = account.handed_back_and_written;
+    }
+}
+
+fn calls(faults: &Faults) -> BTreeMap<Operation, Calls> {
+    let mut sums: BTreeMap<Operation, Calls> = BTreeMap::new();
+    for ((_, operation), calls) in faults.all_calls() {
+        let sum = sums.entry(operation).or_default();
+        sum.calls += calls.calls;
+        sum.faults += calls.faults;
+    }
+    sums
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.elapsed.as_secs_f64();
+        let rate = self.records as f64 / seconds;
+        writeln!(f, "{} records in {seconds:.1} s, {rate:.0} records/s", self.records)?;
+        for (region, figures) in REGIONS.iter().zip(&self.regions) {
+            writeln!(f, "  {region}: {figures}")?;
+        }
+        let kms = [Operation::GenerateDataKey, Operation::Encrypt, Operation::Decrypt];
+        let kms = kms.map(|operation| format!("{operation:?} {}", self.calls_of(operation)));
+        writeln!(f, "  KMS calls: {}", kms.join(", "))?;
+        for (operation, Calls { calls, faults, .. }) in &self.calls {
+            writeln!(f, "  {operation:?}: {faults} of {calls} calls failed on purpose")?;
+        }
+        for problem in self.problems.iter().take(SHOWN) {
+            writeln!(f, "  {problem}")?;
+        }
+        match self.problems.len() {
+            0 => write!(f, "every record is accounted for"),
+            problems => write!(f, "NOT every record is accounted for: {problems} problems"),
+        }
+    }
+}
+
+impl fmt::Display for RegionFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} written, {} quarantined, {} handed back ({} of them written too), {} redelivered, \
+             {} invocations, {} of them failed on purpose",
+            self.written,
+            self.quarantined,
+            self.handed_back,
+            self.handed_back_and_written,
+            self.redelivered,
+            self.invocations,
+            self.failed_invocations,
+        )
+    }
+}

@@ -1,0 +1,226 @@
+//! Who has which record, as the pusher tells it and as the tables and quarantines show it.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use anyhow::Context;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
+
+use crate::samples::{Kind, Sample};
+use crate::stage::{BUCKET, REGIONS, Stage, TABLE};
+
+/// What a message is known by here: a hash of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct MessageId(u64);
+
+impl MessageId {
+    pub(crate) fn of(message: &[u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        message.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// What the pusher says of a record in one Region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Kinesis has it.
+    Acknowledged,
+    /// It was handed back after it had been sent. Kinesis may have it, if an answer was lost.
+    HandedBack,
+    /// It was handed back without being sent.
+    NotSent,
+}
+
+/// What the pusher says of a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pushed {
+    pub(crate) number: usize,
+    /// None if it was not encrypted. Several records may share a message.
+    pub(crate) message: Option<MessageId>,
+    /// In the order of [`REGIONS`].
+    pub(crate) fates: [Fate; REGIONS.len()],
+}
+
+/// All records of a run.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    seed: u64,
+    entries: Vec<Entry>,
+    /// What is not as it should be in each Region's table.
+    problems: [Vec<String>; REGIONS.len()],
+}
+
+/// A record with the Regions whose tables have it, in the order of [`REGIONS`].
+#[derive(Debug)]
+struct Entry {
+    pushed: Pushed,
+    is_written: [bool; REGIONS.len()],
+}
+
+/// The records of a run in one Region. The first three are all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    pub(crate) written: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) handed_back: u64,
+    /// Those that were handed back and written all the same.
+    pub(crate) handed_back_and_written: u64,
+    /// What is not as it should be.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Ledger {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed, entries: Vec::new(), problems: Default::default() }
+    }
+
+    /// Enters what a round has pushed. The tables must hold the items of this round and no others.
+    pub(crate) fn enter(&mut self, stage: &Stage, round: Vec<Pushed>) {
+        let mut tables = REGIONS.map(|region| items(stage, region));
+        for pushed in round {
+            let sample = Sample::new(self.seed, pushed.number);
+            let mut is_written = [false; REGIONS.len()];
+            for (region, items) in tables.iter_mut().enumerate() {
+                let item = items.remove(&sample.id());
+                is_written[region] = item.is_some();
+                if item.is_some_and(|item| item != sample.item()) {
+                    self.problems[region].push(sample.problem("the item is not what was pushed"));
+                }
+            }
+            self.entries.push(Entry { pushed, is_written });
+        }
+        for (problems, items) in self.problems.iter_mut().zip(tables) {
+            problems.extend(items.into_keys().map(|id| format!("item {id} was not pushed")));
+        }
+    }
+
+    /// Compares with what is in a Region's quarantine, by the Region's place in [`REGIONS`].
+    pub(crate) fn account(&self, stage: &Stage, region: usize) -> anyhow::Result<Account> {
+        let quarantined = quarantined(stage, REGIONS[region])?;
+        let bad = self.bad_messages();
+        let is_in = |messages: &HashSet<_>, message: Option<MessageId>| {
+            message.is_some_and(|message| messages.contains(&message))
+        };
+        let mut account = Account { problems: self.problems[region].clone(), ..Account::default() };
+        for Entry { pushed, is_written } in &self.entries {
+            let places = Places {
+                is_written: is_written[region],
+                is_quarantined: is_in(&quarantined, pushed.message),
+            };
+            let sample = Sample::new(self.seed, pushed.number);
+            account.enter(&sample, pushed.fates[region], places, is_in(&bad, pushed.message));
+        }
+        account.expect_no_others(&quarantined, &self.messages());
+        Ok(account)
+    }
+
+    fn messages(&self) -> HashSet<MessageId> {
+        self.entries.iter().filter_map(|entry| entry.pushed.message).collect()
+    }
+
+    /// A message is bad as a whole if one of its records is.
+    fn bad_messages(&self) -> HashSet<MessageId> {
+        let pushed = self.entries.iter().map(|entry| entry.pushed);
+        let is_bad = |pushed: &Pushed| Sample::new(self.seed, pushed.number).kind != Kind::Good;
+        pushed.filter(is_bad).filter_map(|pushed| pushed.message).collect()
+    }
+}
+
+/// Where a record was found.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    is_written: bool,
+    is_quarantined: bool,
+}
+
+/// The items of a Region's table by id.
+fn items(stage: &Stage, region: &str) -> HashMap<String, Value> {
+    let id = |item: &Value| item["id"]["S"].as_str().unwrap_or_default().to_owned();
+    let items = stage.aws.dynamodb().items(region, TABLE).into_iter().map(Value::Object);
+    items.map(|item| (id(&item), item)).collect()
+}
+
+fn quarantined(stage: &Stage, region: &str) -> anyhow::Result<HashSet<MessageId>> {
+    let documents = stage.aws.s3().objects(region, BUCKET);
+    documents.values().map(|document| message_of(document)).collect()
+}
+
+/// The message in a quarantine's document.
+fn message_of(document: &[u8]) -> anyhow::Result<MessageId> {
+    let document: Value = serde_json::from_slice(document)?;
+    let data = document["record"]["kinesis"]["data"].as_str();
+    let data = data.context("a document in the quarantine has no data")?;
+    Ok(MessageId::of(&BASE64_STANDARD.decode(data)?))
+}
+
+impl Account {
+    fn enter(&mut self, sample: &Sample, fate: Fate, places: Places, is_bad: bool) {
+        let Places { is_written, is_quarantined } = places;
+        match (fate, is_bad) {
+            (Fate::Acknowledged, false) => self.written += 1,
+            (Fate::Acknowledged, true) => self.quarantined += 1,
+            (Fate::HandedBack | Fate::NotSent, _) => {
+                self.handed_back += 1;
+                self.handed_back_and_written += u64::from(is_written);
+            }
+        }
+        let is_right = match (fate, is_bad) {
+            (Fate::Acknowledged, false) => is_written && !is_quarantined,
+            (Fate::Acknowledged, true) => !is_written && is_quarantined,
+            (Fate::HandedBack, false) => !is_quarantined,
+            (Fate::HandedBack, true) => !is_written,
+            (Fate::NotSent, _) => !is_written && !is_quarantined,
+        };
+        if !is_right {
+            let what = format!("{fate:?}, {places:?}, bad message: {is_bad}");
+            self.problems.push(sample.problem(&what));
+        }
+    }
+
+    /// Nothing is in the quarantine that was not pushed.
+    fn expect_no_others(&mut self, quarantined: &HashSet<MessageId>, pushed: &HashSet<MessageId>) {
+        let unknown = quarantined.difference(pushed).count();
+        if unknown > 0 {
+            self.problems.push(format!("{unknown} messages in the quarantine were not pushed"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERYWHERE: [(bool, bool); 4] =
+        [(false, false), (true, false), (false, true), (true, true)];
+
+    /// The problems with a record of that fate, for each of the places.
+    fn problems(fate: Fate, is_bad: bool) -> [usize; 4] {
+        EVERYWHERE.map(|(is_written, is_quarantined)| {
+            let mut account = Account::default();
+            let places = Places { is_written, is_quarantined };
+            account.enter(&Sample::new(1, 1), fate, places, is_bad);
+            assert_eq!(account.written + account.quarantined + account.handed_back, 1);
+            account.problems.len()
+        })
+    }
+
+    #[test]
+    fn a_record_is_in_one_place_or_handed_back() {
+        assert_eq!(problems(Fate::Acknowledged, false), [1, 0, 1, 1]);
+        assert_eq!(problems(Fate::Acknowledged, true), [1, 1, 0, 1]);
+        assert_eq!(problems(Fate::HandedBack, false), [0, 0, 1, 1]);
+        assert_eq!(problems(Fate::HandedBack, true), [0, 1, 0, 1]);
+        assert_eq!(problems(Fate::NotSent, false), [0, 1, 1, 1]);
+        assert_eq!(problems(Fate::NotSent, true), [0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn what_was_not_pushed_is_a_problem_in_the_quarantine() {
+        let mut account = Account::default();
+        account.expect_no_others(&[MessageId(1)].into(), &HashSet::new());
+        assert_eq!(account.problems.len(), 1);
+    }
+}

@@ -1,0 +1,251 @@
+//! What a record holds is in no log, error or document that the libraries make, whatever happens to
+//! the record, and neither is its data key.
+//!
+//! Attributes' names are an exception where the README says so: the reason why a record does not fit
+//! the table names the attribute. Here that is another one than the marked one.
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
+
+use std::fmt::Debug;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use event_source::{EventSourceMapping, Settings, Shard};
+use fake_aws::{Fault, Operation, Rule, Service};
+use record_cipher::{Keys, RecordCipher};
+use record_consumer::Consumer;
+use record_pusher::{Outcome, PushError, PusherSettings, Record, RecordPusher, Suite};
+use soak::{BUCKET, KEY_ALIAS, REGIONS, STREAM, Stage};
+use tokio::time::{Instant, timeout};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+const NAME: &str = "markedName";
+const VALUE: &str = "markedValue";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_shows_what_a_record_holds() {
+    let (logs, all_logs) = capture_logs();
+    let test = Test { stage: Stage::new(1).await.unwrap(), shown: Buffer::default() };
+    let limit = Duration::from_secs(60);
+    timeout(limit, test.push_in_every_way()).await.expect("pushing takes too long");
+    timeout(limit, test.consume_in_every_way()).await.expect("consuming takes too long");
+
+    let shown = [logs.text(), test.shown.text()].concat();
+    for expected in ["batch done", "record quarantined", "record not written", "handed back"] {
+        assert!(shown.contains(expected), "{expected} is not among what is searched");
+    }
+    for secret in [NAME.to_owned(), VALUE.to_owned()].into_iter().chain(test.data_key().await) {
+        if let Some(line) = shown.lines().find(|line| line.contains(&secret)) {
+            panic!("{secret} is shown: {line}");
+        }
+    }
+    // The search finds what there is: without the cap, the AWS SDK logs the items that DynamoDB gives
+    // back as unprocessed.
+    assert!(all_logs.text().contains(VALUE));
+}
+
+/// What is logged at level `TRACE`, as the programs log it and without their cap.
+fn capture_logs() -> (Buffer, Buffer) {
+    let (capped, all) = (Buffer::default(), Buffer::default());
+    let filter = telemetry::filter("trace", LevelFilter::TRACE);
+    tracing_subscriber::registry()
+        .with(fmt::layer().with_ansi(false).with_writer(capped.writer()).with_filter(filter))
+        .with(
+            fmt::layer().with_ansi(false).with_writer(all.writer()).with_filter(LevelFilter::TRACE),
+        )
+        .init();
+    (capped, all)
+}
+
+struct Test {
+    stage: Stage,
+    /// What a caller gets to see: errors, outcomes, responses and quarantined documents.
+    shown: Buffer,
+}
+
+impl Test {
+    fn show(&self, what: &impl Debug) {
+        writeln!(self.shown.clone(), "{what:?} {what:#?}").unwrap();
+    }
+
+    async fn push_in_every_way(&self) {
+        let settings = |change: fn(&mut PusherSettings)| {
+            let regions = REGIONS.iter().map(|region| region.parse().unwrap()).collect();
+            let alias = KEY_ALIAS.parse().unwrap();
+            let mut settings = PusherSettings::new(STREAM.parse().unwrap(), alias, regions);
+            settings.suite = Suite::Unsigned;
+            settings.delivery_timeout_seconds = 1;
+            change(&mut settings);
+            settings
+        };
+        self.push(&settings(|_| {})).await;
+        self.push(&settings(|settings| settings.suite = Suite::Signed)).await;
+        self.push(&settings(|settings| settings.aggregate_bytes = 10_000)).await;
+        self.push(&settings(|settings| settings.partition_key_field = Some("no".into()))).await;
+        let outages = [
+            Rule::new(Fault::Unavailable).service(Service::Kms),
+            Rule::new(Fault::Throttle).service(Service::Kms).region(REGIONS[1]),
+            Rule::new(Fault::Unavailable).operation(Operation::PutRecords),
+            Rule::new(Fault::Reset).operation(Operation::PutRecords).region(REGIONS[1]),
+        ];
+        for rule in outages {
+            let outage = self.stage.aws.faults().inject(rule);
+            self.push(&settings(|_| {})).await;
+            self.stage.aws.faults().lift(outage);
+        }
+    }
+
+    /// Pushes records that get through, unless something is out of order, and one that is too large.
+    async fn push(&self, settings: &PusherSettings) {
+        let pusher = RecordPusher::new(settings, &self.stage.config).await.unwrap();
+        let large = format!(r#"{{"{NAME}":"{VALUE}{}"}}"#, "x".repeat(1 << 20));
+        let records = [record("1"), record("2"), large].map(String::into_bytes);
+        let records = records.map(|json| Record::from_json(&json).unwrap()).to_vec();
+        self.show(&records);
+        for outcome in pusher.put_records(records).await {
+            self.show_outcome(&outcome);
+        }
+        self.show(&(&pusher, pusher.region_stats(), settings));
+        for text in
+            [VALUE.to_owned(), format!(r#"{{"{NAME}":{VALUE}}}"#), format!(r#"["{VALUE}"]"#)]
+        {
+            let error = Record::from_json(text.as_bytes()).unwrap_err();
+            self.show(&(error, error.to_string()));
+        }
+    }
+
+    fn show_outcome(&self, outcome: &Result<Outcome, PushError>) {
+        self.show(outcome);
+        match outcome {
+            Ok(outcome) => {
+                let errors =
+                    outcome.regions().values().filter_map(|delivery| delivery.as_ref().err());
+                errors.for_each(|error| self.show(&error.to_string()));
+            }
+            Err(error) => self.show(&error.to_string()),
+        }
+    }
+
+    async fn consume_in_every_way(&self) {
+        let messages = self.messages().await;
+        let outages = [
+            None,
+            Some(Rule::new(Fault::Throttle).service(Service::DynamoDb)),
+            Some(Rule::new(Fault::Partial { every: 2 }).service(Service::DynamoDb)),
+            Some(Rule::new(Fault::Reset).service(Service::DynamoDb)),
+            Some(Rule::new(Fault::Unavailable).service(Service::S3)),
+            Some(Rule::new(Fault::Unavailable).service(Service::Kms)),
+        ];
+        for rule in outages {
+            // A new one has no data keys yet.
+            let consumer = self.stage.consumer(REGIONS[0]).await.unwrap();
+            self.show(&consumer);
+            let outage = rule.map(|rule| self.stage.aws.faults().inject(rule));
+            self.deliver(&consumer, &messages).await;
+            outage.into_iter().for_each(|outage| self.stage.aws.faults().lift(outage));
+        }
+        let documents = self.stage.aws.s3().objects(REGIONS[0], BUCKET);
+        assert!(documents.len() >= 6, "{}", documents.len());
+        documents.values().for_each(|document| self.show(&String::from_utf8_lossy(document)));
+    }
+
+    /// Delivers an event once.
+    async fn deliver(&self, consumer: &Consumer, messages: &[Vec<u8>]) {
+        let mapping = EventSourceMapping::new(Settings::default()).unwrap();
+        let arn = format!("arn:aws:kinesis:{}:000000000000:stream/{STREAM}", REGIONS[0]);
+        let mut shard = Shard::new(&arn, 0);
+        for message in messages {
+            shard.push("key", message.clone());
+        }
+        let report = mapping.drain(&mut shard, |event| async {
+            let response = consumer.handle(event, Instant::now() + Duration::from_secs(2)).await;
+            self.show(&response);
+            Ok(Some(response))
+        });
+        report.await;
+    }
+
+    /// One that can be written, an aggregate, and some that cannot, for every reason.
+    async fn messages(&self) -> Vec<Vec<u8>> {
+        let cipher = self.cipher().await;
+        let mut messages = Vec::new();
+        let long = "1".repeat(40);
+        for (stream, plaintext) in [
+            (STREAM, record("3")),
+            (STREAM, format!("[{},{}]", record("4"), record("5"))),
+            (STREAM, format!("[{},7]", record("6"))),
+            (STREAM, format!("{VALUE}, which is not JSON")),
+            (STREAM, format!(r#""{VALUE}""#)),
+            (STREAM, format!(r#"{{"{NAME}":"{VALUE}"}}"#)),
+            (STREAM, format!(r#"{{"id":"7","long":{long},"{NAME}":"{VALUE}"}}"#)),
+            ("another", record("8")),
+        ] {
+            let message = cipher.encrypt(&stream.parse().unwrap(), plaintext.into_bytes()).await;
+            messages.push(message.unwrap().message);
+        }
+        let mut tampered = messages[0].clone();
+        *tampered.last_mut().unwrap() ^= 1;
+        messages.push(tampered);
+        messages
+    }
+
+    async fn cipher(&self) -> RecordCipher {
+        let regions = REGIONS.iter().map(|region| region.parse().unwrap()).collect();
+        let keys = Keys::Encrypt { key: KEY_ALIAS.parse().unwrap(), regions };
+        let cipher = RecordCipher::builder(keys, &self.stage.config).suite(Suite::Unsigned);
+        cipher.build().await.unwrap()
+    }
+
+    /// The data key of the first record that was pushed, in the forms in which it could be shown.
+    async fn data_key(&self) -> Vec<String> {
+        let record = self.stage.aws.kinesis().records(REGIONS[0], STREAM).swap_remove(0);
+        let limits = esdk_message::Limits::default();
+        let message = esdk_message::UnverifiedMessage::parse(&record.data, limits).unwrap();
+        let encrypted = message.encrypted_data_keys()[0].ciphertext;
+        let region = aws_config::Region::new(REGIONS[0]);
+        let config = self.stage.config.clone().into_builder().region(region).build();
+        let request = aws_sdk_kms::Client::new(&config)
+            .decrypt()
+            .ciphertext_blob(aws_sdk_kms::primitives::Blob::new(encrypted));
+        let context = message.encryption_context().iter();
+        let request =
+            context.fold(request, |request, (key, value)| request.encryption_context(*key, *value));
+        let key = request.send().await.unwrap().plaintext.unwrap().into_inner();
+        let hex = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let list = format!("{key:?}").trim_matches(['[', ']']).to_owned();
+        vec![BASE64_STANDARD.encode(&key), hex, list]
+    }
+}
+
+fn record(id: &str) -> String {
+    format!(r#"{{"id":"{id}","{NAME}":"{VALUE}","list":[{{"{NAME}":"{VALUE}"}}]}}"#)
+}
+
+/// Text that is written from many places.
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    fn writer(&self) -> impl Fn() -> Self + use<> {
+        let buffer = self.clone();
+        move || buffer.clone()
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
