@@ -10,7 +10,7 @@ use crate::cache::{
 };
 use crate::cache_id::CacheId;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{RwLock, RwLockWriteGuard};
 
 /// How many of the least recently used entries a lookup checks for expiry.
 ///
@@ -30,7 +30,7 @@ type Entries = LruCache<CacheId, Arc<CacheEntry>>;
 pub struct LocalCache {
     capacity: usize,
     clock: Arc<dyn Clock>,
-    entries: Mutex<Entries>,
+    entries: RwLock<Entries>,
     counters: Counters,
 }
 
@@ -47,9 +47,36 @@ impl LocalCache {
         Self {
             capacity,
             clock,
-            entries: Mutex::new(LruCache::unbounded()),
+            entries: RwLock::new(LruCache::unbounded()),
             counters: Counters::default(),
         }
+    }
+
+    /// A hit on the most recently used entry while nothing has to be removed: the list stays as it
+    /// is, so that such hits need not wait for each other.
+    fn get_newest(
+        &self,
+        id: &CacheId,
+        now: &Timestamp,
+        limits: &Limits,
+        usage: Usage,
+    ) -> Option<Hit> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let (newest, entry) = entries.peek_mru()?;
+        if newest != id || expired_in_tail(&entries, PRUNING_TAIL, now).next().is_some() {
+            return None;
+        }
+        entry.take_use(now, limits, usage).ok()
+    }
+
+    fn get_any(&self, id: &CacheId, now: &Timestamp, limits: &Limits, usage: Usage) -> Option<Hit> {
+        let mut entries = self.lock();
+        let found = entries.get(id).map(|entry| entry.take_use(now, limits, usage));
+        if let Some(Err(reason)) = &found {
+            self.evict(&mut entries, id, *reason);
+        }
+        self.remove_expired_among(&mut entries, PRUNING_TAIL, now);
+        found.and_then(Result::ok)
     }
 
     /// Removes every entry that has expired, and returns their number.
@@ -71,9 +98,7 @@ impl LocalCache {
 
     /// Of the `tail` least recently used entries, removes those that have expired.
     fn remove_expired_among(&self, entries: &mut Entries, tail: usize, now: &Timestamp) -> usize {
-        let in_tail = entries.iter().rev().take(tail);
-        let expired: Vec<_> =
-            in_tail.filter(|(_, entry)| entry.has_expired(now)).map(|(id, _)| *id).collect();
+        let expired: Vec<_> = expired_in_tail(entries, tail, now).collect();
         for id in &expired {
             self.evict(entries, id, EvictionReason::Age);
         }
@@ -87,9 +112,18 @@ impl LocalCache {
     }
 
     /// Every operation leaves the list whole before it can panic, so a poisoned lock is usable.
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> RwLockWriteGuard<'_, Entries> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn expired_in_tail(
+    entries: &Entries,
+    tail: usize,
+    now: &Timestamp,
+) -> impl Iterator<Item = CacheId> {
+    let in_tail = entries.iter().rev().take(tail);
+    in_tail.filter(|(_, entry)| entry.has_expired(now)).map(|(id, _)| *id)
 }
 
 impl CryptographicMaterialsCache for LocalCache {
@@ -108,15 +142,9 @@ impl CryptographicMaterialsCache for LocalCache {
 
     fn get(&self, id: &CacheId, limits: &Limits, usage: Usage) -> Option<Hit> {
         let now = self.clock.now();
-        let mut entries = self.lock();
-        let found = entries.get(id).map(|entry| entry.take_use(&now, limits, usage));
-        if let Some(Err(reason)) = &found {
-            self.evict(&mut entries, id, *reason);
-        }
-        self.remove_expired_among(&mut entries, PRUNING_TAIL, &now);
-        drop(entries);
-
-        let hit = found.and_then(Result::ok);
+        let hit = self
+            .get_newest(id, &now, limits, usage)
+            .or_else(|| self.get_any(id, &now, limits, usage));
         self.counters.count_lookup(hit.is_some());
         hit
     }

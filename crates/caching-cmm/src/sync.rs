@@ -3,7 +3,7 @@
 
 use std::future::Future;
 
-pub(crate) use std::sync::{Mutex, MutexGuard};
+pub(crate) use std::sync::{Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Runs `work` on a thread that may block. It goes on if the returned future is dropped, which gives
