@@ -98,11 +98,16 @@ impl Batcher {
         Self { queue, outbox: Mutex::default(), room, delivery_timeout }
     }
 
+    /// Whether [`put`](Self::put) would not wait.
+    pub(crate) fn has_room_for(&self, entry: &Entry) -> bool {
+        self.room.available_permits() >= room_of(entry)
+    }
+
     /// Queues an entry, which goes on with the next [`flush`](Self::flush) at the latest. Waits while
-    /// the queue is full.
+    /// the queue is full: flush before, because what was not handed over yet keeps its room.
     pub(crate) async fn put(&self, entry: Arc<Entry>, receipt: Receipt) {
-        let bytes = entry.size().clamp(MIN_ENTRY_BYTES, QUEUE_BYTES);
-        let room = self.room(u32::try_from(bytes).expect("a queue has fewer bytes")).await;
+        let bytes = u32::try_from(room_of(&entry)).expect("a queue has fewer bytes");
+        let room = self.room.clone().acquire_many_owned(bytes).await.ok();
         let deadline = Instant::now() + self.delivery_timeout;
         let waiting = {
             let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,15 +119,6 @@ impl Batcher {
         }
     }
 
-    async fn room(&self, bytes: u32) -> Option<OwnedSemaphorePermit> {
-        if let Ok(room) = self.room.clone().try_acquire_many_owned(bytes) {
-            return Some(room);
-        }
-        // What waits to be handed over must not keep the room that this waits for.
-        self.flush();
-        self.room.clone().acquire_many_owned(bytes).await.ok()
-    }
-
     /// Hands over what was put.
     pub(crate) fn flush(&self) {
         let entries =
@@ -132,6 +128,11 @@ impl Batcher {
             let _ = self.queue.send(entries);
         }
     }
+}
+
+/// Bytes of the queue that an entry takes.
+fn room_of(entry: &Entry) -> usize {
+    entry.size().clamp(MIN_ENTRY_BYTES, QUEUE_BYTES)
 }
 
 struct Worker {

@@ -51,7 +51,7 @@ impl Pipeline {
                 sealing.extend(self.group(job).map(|group| self.seal(group)));
             }
             if jobs.len() == 0 && sealing.is_empty() {
-                self.regions.iter().for_each(|region| region.batcher.flush());
+                self.flush();
             }
             let due = self.groups.next_due().map(sleep_until);
             let has_room = sealing.len() < at_once;
@@ -71,6 +71,10 @@ impl Pipeline {
                 },
             }
         }
+        self.flush();
+    }
+
+    fn flush(&self) {
         self.regions.iter().for_each(|region| region.batcher.flush());
     }
 
@@ -116,6 +120,11 @@ impl Pipeline {
     async fn queue_entry(&self, entry: Arc<Entry>, missing: &[RegionName], replies: Vec<Reply>) {
         let receipts = receipts(&entry, &self.region_names, replies);
         for (region, receipt) in self.regions.iter().zip(receipts) {
+            if !region.batcher.has_room_for(&entry) {
+                // This waits. What the other Regions were given must not wait with it, nor what
+                // keeps the room.
+                self.flush();
+            }
             match missing.contains(&region.name) {
                 true => receipt.not_encrypted(),
                 false => region.batcher.put(entry.clone(), receipt).await,

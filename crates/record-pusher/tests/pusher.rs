@@ -139,6 +139,28 @@ async fn a_region_that_does_not_answer_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_region_whose_queue_is_full_keeps_nothing_back_that_another_was_given() {
+    // Of small records, a queue holds so many.
+    const FULL: usize = 4096;
+    let fixture = Fixture::new().await;
+    fixture.aws.faults().inject(Rule::new(Fault::Hang).service(Service::Kinesis).region(THERE));
+    let pusher = fixture.pusher().await;
+    let pushed = tokio::spawn({
+        let pusher = pusher.clone();
+        async move { pusher.put_records(records(5000)).await }
+    });
+    let arrived = async {
+        while fixture.count(HERE) <= FULL {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), arrived).await.unwrap();
+    assert_eq!(fixture.count(HERE), FULL + 1, "the next one waits for room in the other Region");
+    pusher.stop();
+    pushed.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_stream_fails_its_region_alone_and_at_once() {
     let mut fixture = Fixture::new().await;
     fixture.settings.regions.push(name("ap-south-1"));

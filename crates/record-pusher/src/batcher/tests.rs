@@ -84,6 +84,9 @@ impl Fixture {
     async fn queue_unflushed(&self, entry: Entry) -> oneshot::Receiver<Result<Outcome, PushError>> {
         let (reply, outcome) = oneshot::channel();
         let entry = Arc::new(entry);
+        if !self.batcher.has_room_for(&entry) {
+            self.batcher.flush();
+        }
         for receipt in receipts(&entry, &Arc::from([region()]), vec![reply]) {
             self.batcher.put(entry.clone(), receipt).await;
         }
