@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The name of a Kinesis data stream: 1 to 128 of `a-z A-Z 0-9 _ . -`.
 ///
 /// Source: Kinesis API reference, `CreateStream`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamName(String);
+pub struct StreamName(Arc<str>);
 
 impl FromStr for StreamName {
     type Err = InvalidName;
@@ -15,7 +16,7 @@ impl FromStr for StreamName {
     fn from_str(name: &str) -> Result<Self, InvalidName> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
         if (1..=128).contains(&name.len()) && name.bytes().all(allowed) {
-            return Ok(Self(name.to_owned()));
+            return Ok(Self(name.into()));
         }
         Err(InvalidName("a stream name is 1 to 128 letters, digits, '_', '.' or '-'"))
     }
@@ -37,7 +38,7 @@ impl StreamName {
 
 /// The name of an AWS Region, such as `eu-west-1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RegionName(String);
+pub struct RegionName(Arc<str>);
 
 impl FromStr for RegionName {
     type Err = InvalidName;
@@ -50,7 +51,7 @@ impl FromStr for RegionName {
             [words @ .., last]
                 if words.len() >= 2 && words.iter().all(|word| lower(word)) && number(last) =>
             {
-                Ok(Self(name.to_owned()))
+                Ok(Self(name.into()))
             }
             _ => Err(InvalidName("an AWS Region looks like eu-west-1")),
         }
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_stream_of_an_arn_is_found_behind_its_consumers() {
-        let of = |arn: &str| StreamName::from_arn(arn).map(|name| name.0);
+        let of = |arn: &str| StreamName::from_arn(arn).map(|name| name.as_str().to_owned());
         let stream = "arn:aws:kinesis:eu-west-1:000000000000:stream/records";
         assert_eq!(of(stream).unwrap(), "records");
         assert_eq!(of(&format!("{stream}/consumer/reader:1700000000")).unwrap(), "records");

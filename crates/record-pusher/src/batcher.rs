@@ -158,7 +158,7 @@ struct Answered {
 impl Worker {
     async fn run(mut self, mut incoming: mpsc::UnboundedReceiver<Vec<Queued>>) {
         let mut is_open = true;
-        while is_open || !self.behind.is_empty() {
+        while is_open || self.has_entries() {
             self.send_requests(is_open);
             let linger =
                 self.waits_for_others().then(|| sleep_until(self.ready_since + self.linger));
@@ -174,7 +174,14 @@ impl Worker {
         }
     }
 
+    fn has_entries(&self) -> bool {
+        !(self.ready.is_empty() && self.requests.is_empty() && self.retries.is_empty())
+    }
+
     fn accept(&mut self, queued: Queued) {
+        if queued.entry.is_alone {
+            return self.make_ready(queued);
+        }
         match self.behind.entry(queued.entry.partition_key.clone()) {
             Occupied(mut behind) => behind.get_mut().push_back(queued),
             Vacant(first) => {
@@ -255,6 +262,9 @@ impl Worker {
 
     /// Lets the next entry with the same partition key go.
     fn release(&mut self, entry: &Entry) {
+        if entry.is_alone {
+            return;
+        }
         let Occupied(mut behind) = self.behind.entry(entry.partition_key.clone()) else { return };
         match behind.get_mut().pop_front() {
             Some(next) => self.make_ready(next),

@@ -23,6 +23,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) partition_key: String,
+    /// Whether no other entry has the partition key, so that its order does not matter.
+    pub(crate) is_alone: bool,
     pub(crate) data: Vec<u8>,
 }
 

@@ -166,7 +166,11 @@ mod tests {
         let regions = [("us-east-1", Ok(delivery)), ("eu-west-1", Err(error))]
             .map(|(region, delivery)| (region.parse().unwrap(), delivery))
             .into();
-        let entry = crate::kinesis::Entry { partition_key: "key".to_owned(), data: Vec::new() };
+        let entry = crate::kinesis::Entry {
+            partition_key: "key".to_owned(),
+            is_alone: false,
+            data: Vec::new(),
+        };
         let response = record_response(Ok(Outcome::new(entry.into(), regions)));
         assert_eq!(
             serde_json::to_value(response).unwrap(),

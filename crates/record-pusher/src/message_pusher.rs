@@ -46,7 +46,7 @@ impl MessagePusher {
         partition_key: String,
         message: Vec<u8>,
     ) -> impl Future<Output = Result<Delivery, DeliveryError>> + Send + use<> {
-        let entry = Arc::new(Entry { partition_key, data: message });
+        let entry = Arc::new(Entry { partition_key, is_alone: false, data: message });
         let (reply, outcome) = oneshot::channel();
         let name = self.region.name.clone();
         for receipt in receipts(&entry, &Arc::from([name.clone()]), vec![reply]) {

@@ -94,13 +94,14 @@ impl Pipeline {
     fn seal(&self, group: Group) -> impl Future<Output = Sealed> + use<> {
         let (cipher, stream) = (self.cipher.clone(), self.stream.clone());
         async move {
-            let partition_key = group.partition_key.clone();
-            let partition_key =
-                partition_key.unwrap_or_else(|| Uuid::new_v4().simple().to_string());
+            let key = group.partition_key.clone();
             let (plaintext, replies) = group.into_plaintext();
             let encrypted = cipher.encrypt(&stream, plaintext).await;
             let result = encrypted.map_err(PushError::from).map(|encrypted| {
-                (Entry { partition_key, data: encrypted.message }, encrypted.missing_regions)
+                let is_alone = key.is_none();
+                let partition_key = key.unwrap_or_else(|| Uuid::new_v4().simple().to_string());
+                let entry = Entry { partition_key, is_alone, data: encrypted.message };
+                (entry, encrypted.missing_regions)
             });
             Sealed { replies, result }
         }

@@ -123,13 +123,14 @@ fn throttled() -> TryError {
 
 /// Entries with a key of their own each, whose data begins with their number.
 fn entries(numbers: RangeInclusive<u32>, size: usize) -> Vec<Entry> {
-    numbers.map(|number| keyed(&number.to_string(), number, size)).collect()
+    let entry = |number: u32| keyed(&number.to_string(), number, size);
+    numbers.map(|number| Entry { is_alone: true, ..entry(number) }).collect()
 }
 
 fn keyed(key: &str, number: u32, size: usize) -> Entry {
     let mut data = number.to_be_bytes().to_vec();
     data.resize(size.max(4), 0);
-    Entry { partition_key: key.to_owned(), data }
+    Entry { partition_key: key.to_owned(), is_alone: false, data }
 }
 
 #[tokio::test(start_paused = true)]
