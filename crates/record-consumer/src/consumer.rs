@@ -7,6 +7,7 @@ use anyhow::Context;
 use aws_config::SdkConfig;
 use aws_lambda_events::event::kinesis::{KinesisEvent, KinesisEventRecord};
 use aws_lambda_events::event::streams::KinesisEventResponse;
+use futures::future::FutureExt;
 use futures::stream::{self, StreamExt};
 use lambda_runtime::tracing;
 use record_cipher::{ErrorKind, RecordCipher, StreamName};
@@ -126,12 +127,10 @@ impl Consumer {
         stop: Instant,
     ) -> (Vec<(usize, Entry)>, Failures) {
         let at_once = available_parallelism().map_or(1, Into::into);
-        let mut read = stream::iter(records)
-            .map(|record| async move {
-                before(stop, self.read_one(record)).await.unwrap_or(Err(RecordFailure::OutOfTime))
-            })
-            .buffered(at_once)
-            .enumerate();
+        // Made before the first is awaited: with a closure of references in it, this could not be spawned.
+        let reading: Vec<_> =
+            records.iter().map(|record| self.read_in_time(record, stop).boxed()).collect();
+        let mut read = stream::iter(reading).buffered(at_once).enumerate();
         let (mut entries, mut failures) = (Vec::new(), Failures::new());
         while let Some((at, result)) = read.next().await {
             match result {
@@ -142,6 +141,14 @@ impl Consumer {
             }
         }
         (entries, failures)
+    }
+
+    async fn read_in_time(
+        &self,
+        record: &KinesisEventRecord,
+        stop: Instant,
+    ) -> Result<Vec<Entry>, RecordFailure> {
+        before(stop, self.read_one(record)).await.unwrap_or(Err(RecordFailure::OutOfTime))
     }
 
     async fn read_one(&self, record: &KinesisEventRecord) -> Result<Vec<Entry>, RecordFailure> {

@@ -16,7 +16,6 @@ use tikv_jemallocator::Jemalloc;
 
 use args::{Command, Completions};
 
-/// Pushing makes and drops some tens of small objects for each record, on several threads.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
@@ -27,17 +26,21 @@ async fn main() -> ExitCode {
         return print_completions(completions);
     }
     telemetry::init_program();
-    let result = match args::parse() {
-        Command::Push(args) => push::push(&args).await,
-        Command::Resume(args) => resume::resume(&args).await,
-    };
-    match result {
+    // As a task, so that it shares a thread with those of the pusher, which it waits for.
+    match tokio::spawn(run(args::parse())).await.unwrap_or_else(|error| Err(error.into())) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)
         }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Push(args) => push::push(&args).await,
+        Command::Resume(args) => resume::resume(&args).await,
     }
 }
 
