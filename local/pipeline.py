@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pipeline of infra/template.yaml, deployed on a local AWS in two Regions."""
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from stack import Stack, StackError, wait_until
@@ -47,17 +47,33 @@ class Pipeline:
         """Invokes the function record-consumer with a JSON text, and returns its response."""
         return self._invoke(region, self.outputs[region]["ConsumerFunction"], event)
 
-    @contextlib.contextmanager
+    @contextmanager
     def consumer_settings(self, region: str, **variables: str) -> Iterator[None]:
         """Gives a Region's record-consumer other settings for a while."""
         client = self.stack.client("lambda", region)
         function = self.outputs[region]["ConsumerFunction"]
-        settings = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+        configuration = client.get_function_configuration(FunctionName=function)
+        settings = configuration["Environment"]["Variables"]
+        puts = self._single_puts_allowed(configuration["Role"]) if "VERSION_ATTRIBUTE" in variables else nullcontext()
         client.update_function_configuration(FunctionName=function, Environment={"Variables": settings | variables})
+        try:
+            with puts:
+                yield
+        finally:
+            client.update_function_configuration(FunctionName=function, Environment={"Variables": settings})
+
+    @contextmanager
+    def _single_puts_allowed(self, role: str) -> Iterator[None]:
+        """What the template's parameter VersionAttribute changes besides the setting."""
+        policy = {"RoleName": role.split("/")[-1], "PolicyName": "put-versions"}
+        statement = {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam = self.stack.client("iam", REGIONS[0])
+        iam.put_role_policy(**policy, PolicyDocument=document)
         try:
             yield
         finally:
-            client.update_function_configuration(FunctionName=function, Environment={"Variables": settings})
+            iam.delete_role_policy(**policy)
 
     def quarantined(self, region: str, prefix: str = STREAM) -> dict[str, dict]:
         """The documents of a Region's quarantine whose keys begin with a prefix, by key."""

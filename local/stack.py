@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """AWS on this machine: one ministack process on a free loopback port, holding any number of Regions.
 
-The stack that runs in it is the one in infra/template.yaml, with the functions' code replaced by local binaries.
+The stack that runs in it is the one in infra/template.yaml, with the functions' code replaced by local binaries. IAM
+policies are evaluated, so the functions may do what the template's roles allow.
 """
 
 import collections
@@ -30,14 +31,15 @@ import botocore.session
 from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parent.parent
-TEMPLATE = ROOT / "infra" / "template.yaml"
+INFRA = ROOT / "infra"
+TEMPLATE = INFRA / "template.yaml"
 
 STACK_NAME = "sealstream"
 READY_SECONDS = 30
 DEPLOY_SECONDS = 60
 STOP_SECONDS = 5
 
-# The server checks neither. The Region it takes from the signature's scope.
+# The account's root user, who may do everything. The server takes the Region from the signature's scope.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 # The server's access log holds, for each request, the operation (of the services that name it in a header) and the
@@ -92,12 +94,14 @@ class Stack:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return inherited | CREDENTIALS | {"AWS_ENDPOINT_URL": self.endpoint}
 
-    def client(self, service: str, region: str):
-        """A boto3 client of this stack, whatever the caller's environment says of AWS."""
+    def client(self, service: str, region: str, **credentials: str):
+        """A boto3 client of this stack, whatever the caller's environment says of AWS. Without credentials it is the
+        account's root user, who may do everything."""
         return self._session.client(
             service,
             region_name=region,
             endpoint_url=self.endpoint,
+            **credentials,
             # A failure here is one of this machine: repeating the request hides it.
             config=botocore.config.Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
         )
@@ -111,18 +115,23 @@ class Stack:
         return package
 
     def deploy(self, region: str, packages: dict[str, Path], **parameters: str) -> dict[str, str]:
-        """Deploys infra/template.yaml in a Region and returns its outputs.
+        """Deploys infra/template.yaml in a Region, as `sam deploy` does, and returns its outputs.
 
         `packages` has the code of each function, by its logical id in the template.
         """
-        template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
+        template = read_template(TEMPLATE)
         del template["Globals"]["Function"]["CodeUri"]
         for function, package in packages.items():
-            template["Resources"][function]["Properties"]["CodeUri"] = self._upload(region, package)
+            template["Resources"][function]["Properties"]["CodeUri"] = self._upload_package(region, package)
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::CloudFormation::Stack":
+                name = resource["Properties"]["TemplateURL"]
+                nested = read_template(INFRA / name)
+                resource["Properties"]["TemplateURL"] = self._upload_template(region, name, nested)
         cloudformation = self.client("cloudformation", region)
         cloudformation.create_stack(
             StackName=STACK_NAME,
-            TemplateBody=json.dumps(template),
+            TemplateURL=self._upload_template(region, TEMPLATE.name, template),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
@@ -176,6 +185,7 @@ class Stack:
         environment = self.environment() | {
             "GATEWAY_PORT": str(self._port),
             "MINISTACK_HOST": "127.0.0.1",
+            "AUTH": "true",  # evaluate policies
             # These two would listen on ports of their own.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
@@ -183,7 +193,7 @@ class Stack:
         }
         command = [
             str(ROOT / ".venv" / "ministack" / "bin" / "python"),
-            *("-m", "hypercorn", "ministack.app:app"),
+            *("-m", "hypercorn", f"{ROOT / 'local' / 'emulator.py'}:app"),
             *("--bind", f"127.0.0.1:{self._port}"),
             *("--workers", "0"),  # in this process, without a supervisor
             *("--access-logfile", str(self._request_log)),
@@ -213,16 +223,25 @@ class Stack:
 
         wait_until(ready, READY_SECONDS, f"the local AWS is not ready; its log: {self._log}")
 
-    def _upload(self, region: str, package: Path) -> dict[str, str]:
-        """Puts a package where CloudFormation wants it, in a bucket of the same Region."""
+    def _upload_package(self, region: str, package: Path) -> dict[str, str]:
+        bucket = self._deployment_bucket(region)
+        self.client("s3", region).upload_file(str(package), bucket, package.name)
+        return {"Bucket": bucket, "Key": package.name}
+
+    def _upload_template(self, region: str, name: str, template: dict) -> str:
+        bucket = self._deployment_bucket(region)
+        self.client("s3", region).put_object(Bucket=bucket, Key=name, Body=json.dumps(template).encode())
+        return f"{self.endpoint}/{bucket}/{name}"
+
+    def _deployment_bucket(self, region: str) -> str:
+        """A bucket in the same Region, where CloudFormation wants to find things."""
         s3 = self.client("s3", region)
         bucket = f"deployment-packages-{region}"
         # us-east-1 is the one Region that is not named as a location.
         location = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
             s3.create_bucket(Bucket=bucket, **location)
-        s3.upload_file(str(package), bucket, package.name)
-        return {"Bucket": bucket, "Key": package.name}
+        return bucket
 
     def _wait_until_deployed(self, cloudformation, region: str) -> dict:
         def stack() -> dict:
@@ -243,6 +262,11 @@ class Stack:
             )
             raise StackError(f"the stack in {region} ended as {outcome['StackStatus']}:\n{reasons}")
         return outcome
+
+
+def read_template(path: Path) -> dict:
+    """A template, with its short forms of functions in their long form."""
+    return yaml_parse(path.read_text(encoding="utf-8"))
 
 
 def session() -> boto3.Session:

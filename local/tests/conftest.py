@@ -5,6 +5,7 @@ import itertools
 import subprocess
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,15 @@ from stack import CREDENTIALS, Stack, build_binaries, wait_until
 
 ACTIVE_SECONDS = 10
 BATCH_WRITE_LIMIT = 25
+ACCOUNT = "000000000000"
+
+
+@dataclass
+class Deployment:
+    """The template in the first Region, on a local AWS of its own."""
+
+    stack: Stack
+    outputs: dict[str, str]
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +35,44 @@ def deployed(binaries: dict[str, Path], request: pytest.FixtureRequest) -> Itera
     stack = Stack()
     try:
         yield Pipeline(stack, binaries)
+    finally:
+        stack.close(keep_logs=request.session.testsfailed > 0)
+
+
+@pytest.fixture(scope="session")
+def with_options(binaries: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Deployment]:
+    """The template with other parameters than the defaults, wherever there is a choice."""
+    stack = Stack()
+    try:
+        ec2 = stack.client("ec2", REGIONS[0])
+        subnets = ec2.describe_subnets()["Subnets"][:2]
+        tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [subnets[0]["VpcId"]]}])["RouteTables"]
+        packages = {
+            "RecordConsumer": stack.package(binaries["record-consumer"]),
+            "RecordPusher": stack.package(binaries["record-pusher"]),
+        }
+        parameters = {
+            "PusherRegions": REGIONS[0],
+            "StreamShardCount": "3",
+            "StreamMaxRecordKiB": "2048",
+            "TableSortKey": "at",
+            "TableSortKeyType": "N",
+            "VersionAttribute": "version",
+            "ParallelizationFactor": "2",
+            "ConsumerReservedConcurrency": "6",
+            "Suite": "unsigned",
+            "EncryptFor": "available",
+            "PartitionKeyField": "id",
+            "AggregateBytes": "1000",
+            "Tracing": "PassThrough",
+            "EncryptPrincipals": f"arn:aws:iam::{ACCOUNT}:role/producer-*,arn:aws:iam::{ACCOUNT}:role/another",
+            "DecryptPrincipals": f"arn:aws:iam::{ACCOUNT}:role/reader",
+            "AlarmTopicArn": f"arn:aws:sns:{REGIONS[0]}:{ACCOUNT}:alarms",
+            "VpcId": subnets[0]["VpcId"],
+            "SubnetIds": ",".join(subnet["SubnetId"] for subnet in subnets),
+            "RouteTableIds": ",".join(table["RouteTableId"] for table in tables),
+        }
+        yield Deployment(stack, stack.deploy(REGIONS[0], packages, **parameters))
     finally:
         stack.close(keep_logs=request.session.testsfailed > 0)
 
