@@ -54,6 +54,18 @@ impl ServiceError {
         Self::new(503, code, "a fault was injected")
     }
 
+    pub(crate) fn access_denied(service: Service) -> Self {
+        let (status, code) = match service {
+            Service::S3 => (403, "AccessDenied"),
+            _ => (400, "AccessDeniedException"),
+        };
+        Self::new(status, code, "a fault was injected")
+    }
+
+    pub(crate) fn expired_iterator() -> Self {
+        Self::new(400, "ExpiredIteratorException", "a fault was injected")
+    }
+
     pub(crate) fn answer(&self, service: Service) -> Answer {
         match service {
             Service::S3 => self.xml(),

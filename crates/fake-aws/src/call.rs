@@ -33,6 +33,12 @@ pub enum Operation {
     PutItem,
     /// Kinesis's description of a stream.
     DescribeStreamSummary,
+    /// Kinesis's read of a shard's next records.
+    GetRecords,
+    /// Kinesis's place in a shard to read from.
+    GetShardIterator,
+    /// Kinesis's list of a stream's shards.
+    ListShards,
     /// Kinesis's write of up to 500 records.
     PutRecords,
     /// KMS's decryption of what `Encrypt` or `GenerateDataKey` made.
@@ -59,7 +65,11 @@ impl Operation {
             Self::BatchWriteItem | Self::DescribeTable | Self::GetItem | Self::PutItem => {
                 Service::DynamoDb
             }
-            Self::DescribeStreamSummary | Self::PutRecords => Service::Kinesis,
+            Self::DescribeStreamSummary
+            | Self::GetRecords
+            | Self::GetShardIterator
+            | Self::ListShards
+            | Self::PutRecords => Service::Kinesis,
             Self::Decrypt | Self::Encrypt | Self::GenerateDataKey => Service::Kms,
             Self::DeleteObject | Self::GetObject | Self::ListObjectsV2 | Self::PutObject => {
                 Service::S3
@@ -103,6 +113,9 @@ fn target(head: &Parts) -> Option<Operation> {
         "DynamoDB_20120810.GetItem" => Operation::GetItem,
         "DynamoDB_20120810.PutItem" => Operation::PutItem,
         "Kinesis_20131202.DescribeStreamSummary" => Operation::DescribeStreamSummary,
+        "Kinesis_20131202.GetRecords" => Operation::GetRecords,
+        "Kinesis_20131202.GetShardIterator" => Operation::GetShardIterator,
+        "Kinesis_20131202.ListShards" => Operation::ListShards,
         "Kinesis_20131202.PutRecords" => Operation::PutRecords,
         "TrentService.Decrypt" => Operation::Decrypt,
         "TrentService.Encrypt" => Operation::Encrypt,

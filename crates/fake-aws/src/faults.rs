@@ -17,6 +17,10 @@ pub enum Fault {
     InternalError,
     /// Status 503.
     Unavailable,
+    /// The service's error for a caller without permission, `AccessDeniedException`.
+    AccessDenied,
+    /// `ExpiredIteratorException` of a `GetRecords`. Other operations never have it.
+    ExpiredIterator,
     /// The connection is reset before the operation is carried out.
     Reset,
     /// No answer comes, and the operation is not carried out. It ends when the client closes the
@@ -98,6 +102,7 @@ impl Rule {
             Fault::Partial { .. } => {
                 matches!(call.operation, Operation::PutRecords | Operation::BatchWriteItem)
             }
+            Fault::ExpiredIterator => call.operation == Operation::GetRecords,
             _ => true,
         };
         possible

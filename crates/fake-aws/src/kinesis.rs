@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{Answer, ServiceError, json, parse};
 use crate::base64_bytes::Base64;
 use crate::{ACCOUNT, lock};
+
+mod reading;
 
 /// Limits of a request:
 /// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>. Newer models
@@ -22,7 +25,7 @@ const MAX_PARTITION_KEY_CHARS: usize = 256;
 /// What a stream is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamSettings {
-    /// The number of open shards, at least one. Which shard has a record follows from the
+    /// The number of open shards at first, at least one. Which shard has a record follows from the
     /// partition key, though not by Kinesis's own hash.
     pub shards: u64,
     /// The largest record, data and partition key together, in KiB.
@@ -50,6 +53,8 @@ pub struct Record {
     pub partition_key: String,
     /// What was put.
     pub data: Vec<u8>,
+    /// When it was put.
+    pub arrival: SystemTime,
 }
 
 impl fmt::Debug for Record {
@@ -83,8 +88,21 @@ impl Kinesis {
     /// If the stream has no shard.
     pub fn create_stream(&self, region: &str, name: &str, settings: StreamSettings) {
         assert!(settings.shards > 0, "a stream has a shard");
-        let stream = Stream { settings, records: Vec::new(), totals: Totals::default() };
+        let shards = (0..settings.shards).map(|number| Shard::new(number, &[])).collect();
+        let totals = Totals::default();
+        let stream = Stream { settings, shards, records: Vec::new(), totals };
         lock(&self.0).insert((region.to_owned(), name.to_owned()), stream);
+    }
+
+    /// Closes these shards and opens new ones in their place, whose names it returns: two for one
+    /// is a split, one for two is a merge.
+    ///
+    /// # Panics
+    /// If there is no such stream, if a shard is not open, or if no shard is open then.
+    pub fn reshard(&self, region: &str, name: &str, parents: &[&str], shards: u64) -> Vec<String> {
+        let mut streams = lock(&self.0);
+        let stream = streams.get_mut(&(region.to_owned(), name.to_owned()));
+        stream.expect("the stream exists").reshard(parents, shards)
     }
 
     /// The records that a stream keeps, in the order in which they came; none of an unknown
@@ -132,7 +150,7 @@ impl Kinesis {
         let request: DescribeStreamSummary = parse(body)?;
         let key = (region.to_owned(), stream_name(request.stream_name, request.stream_arn)?);
         let streams = lock(&self.0);
-        let settings = &streams.get(&key).ok_or_else(not_found)?.settings;
+        let stream = streams.get(&key).ok_or_else(not_found)?;
         let (region, name) = &key;
         Ok(json(&serde_json::json!({ "StreamDescriptionSummary": {
             "StreamName": name,
@@ -141,8 +159,8 @@ impl Kinesis {
             "RetentionPeriodHours": 24,
             "StreamCreationTimestamp": 0,
             "EnhancedMonitoring": [],
-            "OpenShardCount": settings.shards,
-            "MaxRecordSizeInKiB": settings.max_record_kib,
+            "OpenShardCount": stream.open_shards().count(),
+            "MaxRecordSizeInKiB": stream.settings.max_record_kib,
         }})))
     }
 }
@@ -200,8 +218,24 @@ const FAILED: EntryResult = EntryResult::Failed {
 
 struct Stream {
     settings: StreamSettings,
+    /// In the order in which they were opened.
+    shards: Vec<Shard>,
     records: Vec<Record>,
     totals: Totals,
+}
+
+struct Shard {
+    id: String,
+    parents: Vec<String>,
+    /// When it was closed, if it was.
+    closed: Option<SystemTime>,
+}
+
+impl Shard {
+    fn new(number: u64, parents: &[&str]) -> Self {
+        let parents = parents.iter().map(|&id| id.to_owned()).collect();
+        Self { id: format!("shardId-{number:012}"), parents, closed: None }
+    }
 }
 
 impl Stream {
@@ -209,23 +243,48 @@ impl Stream {
         self.totals.records += 1;
         self.totals.bytes += entry.data.0.len() as u64;
         let sequence_number = format!("49{:054}", self.totals.records);
-        let shard_id = shard_id(&entry.partition_key, self.settings.shards);
+        let shard_id = self.shard_of(&entry.partition_key).to_owned();
         if self.settings.keep {
             self.records.push(Record {
                 shard_id: shard_id.clone(),
                 sequence_number: sequence_number.clone(),
                 partition_key: entry.partition_key.into_owned(),
                 data: entry.data.0,
+                arrival: now(),
             });
         }
         EntryResult::Put { sequence_number, shard_id }
     }
+
+    fn shard_of(&self, partition_key: &str) -> &str {
+        let digest = digest(&SHA256, partition_key.as_bytes());
+        let hash = digest.as_ref().first_chunk().expect("SHA-256 has 32 bytes");
+        let at = u64::from_be_bytes(*hash) % self.open_shards().count() as u64;
+        let shard = self.open_shards().zip(0..).find(|(_, number)| *number == at);
+        &shard.expect("a stream has an open shard").0.id
+    }
+
+    fn open_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter().filter(|shard| shard.closed.is_none())
+    }
+
+    fn reshard(&mut self, parents: &[&str], shards: u64) -> Vec<String> {
+        let closed = Some(now());
+        for parent in parents {
+            let open = |shard: &&mut Shard| shard.id == *parent && shard.closed.is_none();
+            self.shards.iter_mut().find(open).expect("the shard is open").closed = closed;
+        }
+        let first = self.shards.len();
+        let numbers = first as u64..first as u64 + shards;
+        self.shards.extend(numbers.map(|number| Shard::new(number, parents)));
+        assert!(self.open_shards().next().is_some(), "a stream has an open shard");
+        self.shards[first..].iter().map(|shard| shard.id.clone()).collect()
+    }
 }
 
-fn shard_id(partition_key: &str, shards: u64) -> String {
-    let digest = digest(&SHA256, partition_key.as_bytes());
-    let hash = digest.as_ref().first_chunk().expect("SHA-256 has 32 bytes");
-    format!("shardId-{:012}", u64::from_be_bytes(*hash) % shards)
+fn now() -> SystemTime {
+    #[expect(clippy::disallowed_methods, reason = "Kinesis says when a record arrived")]
+    SystemTime::now()
 }
 
 fn check(entries: &[Entry<'_>], settings: &StreamSettings) -> Result<(), ServiceError> {

@@ -165,6 +165,8 @@ impl Services {
             Some(Fault::Throttle) => Ok(ServiceError::throttled(service).answer(service)),
             Some(Fault::InternalError) => Ok(ServiceError::internal(service).answer(service)),
             Some(Fault::Unavailable) => Ok(ServiceError::unavailable(service).answer(service)),
+            Some(Fault::AccessDenied) => Ok(ServiceError::access_denied(service).answer(service)),
+            Some(Fault::ExpiredIterator) => Ok(ServiceError::expired_iterator().answer(service)),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
             Some(Fault::AnswerLost) => {
@@ -183,6 +185,9 @@ impl Services {
             Operation::GetItem => self.dynamodb.get_item(region, body),
             Operation::PutItem => self.dynamodb.put_item(region, body),
             Operation::DescribeStreamSummary => self.kinesis.describe_stream_summary(region, body),
+            Operation::GetRecords => self.kinesis.get_records(region, body),
+            Operation::GetShardIterator => self.kinesis.get_shard_iterator(region, body),
+            Operation::ListShards => self.kinesis.list_shards(region, body),
             Operation::PutRecords => self.kinesis.put_records(region, body, fail_every),
             Operation::Decrypt => kms::decrypt(region, body),
             Operation::Encrypt => kms::encrypt(region, body),

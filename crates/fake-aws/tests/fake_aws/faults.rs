@@ -73,6 +73,15 @@ async fn dynamodb_errors_are_the_modelled_ones() {
 }
 
 #[tokio::test]
+async fn access_is_denied_before_the_operation() {
+    let (aws, client) = start().await;
+    aws.faults().inject(Rule::new(Fault::AccessDenied).times(1));
+    let error = put(&client, 1).await.unwrap_err().into_service_error();
+    assert!(error.is_access_denied_exception());
+    assert_eq!(aws.kinesis().totals(REGION, STREAM).records, 0);
+}
+
+#[tokio::test]
 async fn a_reset_comes_before_the_operation() {
     let (aws, client) = start().await;
     aws.faults().inject(Rule::new(Fault::Reset).times(1));

@@ -8,6 +8,7 @@ mod http;
 mod kinesis;
 mod kms;
 mod program;
+mod reading;
 mod runtime_api;
 mod s3;
 
