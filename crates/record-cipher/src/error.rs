@@ -61,6 +61,9 @@ pub enum CipherError {
     Engine(&'static str),
 }
 
+/// The reason for which AWS KMS refuses a caller that lacks permission.
+pub(crate) const ACCESS_DENIED: &str = "access was denied";
+
 fn in_region(region: Option<&RegionName>) -> String {
     region.map(|region| format!(" in {region}")).unwrap_or_default()
 }
@@ -70,6 +73,13 @@ fn or_none(stream: Option<&StreamName>) -> String {
 }
 
 impl CipherError {
+    /// Whether AWS KMS said that the caller lacks permission, which is then so for every record of
+    /// the key.
+    #[must_use]
+    pub fn is_access_denied(&self) -> bool {
+        matches!(self, Self::KmsRefused { reason: ACCESS_DENIED, .. })
+    }
+
     /// Whether another try can help.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -3,7 +3,7 @@
 use aws_esdk::com_amazonaws_kms::types::error::Error as Kms;
 use aws_esdk::material_providers::types::error::Error as MaterialsError;
 
-use crate::error::CipherError;
+use crate::error::{ACCESS_DENIED, CipherError};
 use crate::names::RegionName;
 
 /// The failure of KMS among what a keyring reports, if there is one that is not the message's
@@ -64,7 +64,7 @@ fn classify(error: &Kms) -> Option<Failure> {
 /// words and never shown.
 fn classify_text(text: &str) -> Failure {
     const REFUSED: [(&str, &str); 4] = [
-        ("AccessDenied", "access was denied"),
+        ("AccessDenied", ACCESS_DENIED),
         ("UnrecognizedClient", "the credentials are not valid"),
         ("ExpiredToken", "the credentials have expired"),
         ("CredentialsNotLoaded", "no credentials were found"),
