@@ -1,0 +1,196 @@
+//! From a Kinesis record to lines of JSON.
+
+use std::time::Duration;
+
+use aws_smithy_types::date_time::Format;
+use backon::{BackoffBuilder, ExponentialBuilder};
+use record_cipher::{CipherError, CmmStats, ErrorKind, RecordCipher, StreamName};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::time::sleep;
+
+use crate::kinesis::Record;
+use crate::printer::Lines;
+
+/// How often a record is decrypted again after a failure that may pass, in which time AWS KMS is
+/// asked three times as often by its client.
+const MORE_TRIES: usize = 4;
+
+/// Decrypts records of one stream.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    pub(crate) cipher: RecordCipher,
+    pub(crate) stream: StreamName,
+    pub(crate) with_metadata: bool,
+}
+
+/// Why a record cannot be printed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error(transparent)]
+    Cipher(#[from] CipherError),
+    #[error("the plaintext is not valid JSON (line {line}, column {column})")]
+    NotJson { line: usize, column: usize },
+    #[error("the plaintext is neither a JSON object nor a list of JSON objects")]
+    NotARecord,
+    #[error("element {0} of the plaintext's list is not a JSON object")]
+    NotAnObject(usize),
+}
+
+impl Decoder {
+    /// A line for each object that a record of a shard holds. Tells `waiting` of the first failure
+    /// that may pass.
+    pub(crate) async fn lines(
+        &self,
+        shard: &str,
+        record: &Record,
+        waiting: impl Fn(&CipherError),
+    ) -> Result<Lines, DecodeError> {
+        let plaintext = self.decrypt(&record.data, waiting).await?;
+        let objects = objects(&plaintext)?.into_iter();
+        Ok(objects.map(|object| self.line(shard, record, object)).collect())
+    }
+
+    pub(crate) fn data_key_stats(&self) -> CmmStats {
+        self.cipher.data_key_stats()
+    }
+
+    async fn decrypt(
+        &self,
+        message: &[u8],
+        waiting: impl Fn(&CipherError),
+    ) -> Result<Vec<u8>, CipherError> {
+        let pauses = ExponentialBuilder::new().with_jitter().with_max_times(MORE_TRIES);
+        let mut pauses = pauses.with_min_delay(Duration::from_millis(250)).build();
+        let mut waiting = Some(waiting);
+        loop {
+            let error = match self.cipher.decrypt(&self.stream, message.to_vec()).await {
+                Err(error) if may_pass(&error) => error,
+                result => return result,
+            };
+            let Some(pause) = pauses.next() else { return Err(error) };
+            if let Some(waiting) = waiting.take() {
+                waiting(&error);
+            }
+            sleep(pause).await;
+        }
+    }
+
+    fn line(&self, shard: &str, record: &Record, object: &RawValue) -> String {
+        if !self.with_metadata {
+            return one_line(object.get());
+        }
+        let arrival = record.arrival.and_then(|time| time.fmt(Format::DateTime).ok());
+        let wrapped = WithMetadata {
+            shard_id: shard,
+            sequence_number: &record.sequence_number,
+            approximate_arrival_time: arrival,
+            partition_key: &record.partition_key,
+            record: object,
+        };
+        let text = serde_json::to_string(&wrapped);
+        one_line(&text.expect("texts and JSON can be written as JSON"))
+    }
+}
+
+/// No operator has to act, and the client's own tries were not enough.
+fn may_pass(error: &CipherError) -> bool {
+    error.kind() == ErrorKind::Transient && !matches!(error, CipherError::KmsRefused { .. })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WithMetadata<'a> {
+    shard_id: &'a str,
+    sequence_number: &'a str,
+    approximate_arrival_time: Option<String>,
+    partition_key: &'a str,
+    record: &'a RawValue,
+}
+
+/// The objects of a plaintext, in the digits and the order in which they were written.
+fn objects(plaintext: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
+    let not_json = |error: serde_json::Error| DecodeError::NotJson {
+        line: error.line(),
+        column: error.column(),
+    };
+    let json: &RawValue = serde_json::from_slice(plaintext).map_err(not_json)?;
+    if json.get().starts_with('{') {
+        return Ok(vec![json]);
+    }
+    let list: Option<Vec<&RawValue>> = serde_json::from_str(json.get()).ok();
+    let list = list.filter(|list| !list.is_empty()).ok_or(DecodeError::NotARecord)?;
+    match list.iter().position(|element| !element.get().starts_with('{')) {
+        Some(at) => Err(DecodeError::NotAnObject(at)),
+        None => Ok(list),
+    }
+}
+
+/// The same JSON as one line that a terminal shows and does not obey.
+///
+/// Valid JSON has line breaks between its tokens only, and of the control characters of terminals,
+/// in texts, only those from U+007F to U+009F.
+fn one_line(json: &str) -> String {
+    let mut line = String::with_capacity(json.len() + 1);
+    for character in json.chars() {
+        match character {
+            '\n' | '\r' => {}
+            '\u{7f}'..='\u{9f}' => line += &format!("\\u{:04x}", u32::from(character)),
+            character => line.push(character),
+        }
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(plaintext: &str) -> Result<Vec<String>, String> {
+        let objects = objects(plaintext.as_bytes()).map_err(|error| error.to_string())?;
+        Ok(objects.iter().map(|object| one_line(object.get())).collect())
+    }
+
+    #[test]
+    fn an_object_is_one_line_and_a_list_is_several() {
+        assert_eq!(texts(r#"{"b":1,"a":2}"#).unwrap(), ["{\"b\":1,\"a\":2}\n"]);
+        assert_eq!(texts(r#" [{"a":1}, {"a":2}] "#).unwrap(), ["{\"a\":1}\n", "{\"a\":2}\n"]);
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let text = r#"{"n":12345678901234567890.1234567890123456789}"#;
+        assert_eq!(texts(text).unwrap(), [format!("{text}\n")]);
+    }
+
+    #[test]
+    fn json_of_several_lines_becomes_one() {
+        let pretty = "{\r\n  \"text\": \"a\\nb\",\n  \"list\": [\n1\n]\n}\n";
+        assert_eq!(texts(pretty).unwrap(), ["{  \"text\": \"a\\nb\",  \"list\": [1]}\n"]);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        let object = "{\"é\u{9b}31m\":\"\u{7f}\"}";
+        let line = &texts(object).unwrap()[0];
+        assert_eq!(line, "{\"é\\u009b31m\":\"\\u007f\"}\n");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(line), value(object));
+        assert!(texts("{\"\u{1b}[31m\":1}").unwrap_err().contains("not valid JSON"));
+    }
+
+    #[test]
+    fn what_holds_no_record_is_refused_without_its_content() {
+        for (plaintext, reason) in [
+            ("secret", "the plaintext is not valid JSON (line 1, column 1)"),
+            ("", "the plaintext is not valid JSON (line 1, column 0)"),
+            ("{}{}", "the plaintext is not valid JSON (line 1, column 3)"),
+            ("\"secret\"", "the plaintext is neither a JSON object nor a list of JSON objects"),
+            ("[]", "the plaintext is neither a JSON object nor a list of JSON objects"),
+            (r#"[{},"secret"]"#, "element 1 of the plaintext's list is not a JSON object"),
+        ] {
+            assert_eq!(texts(plaintext).unwrap_err(), reason, "{plaintext}");
+        }
+    }
+}
