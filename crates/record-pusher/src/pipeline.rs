@@ -38,6 +38,14 @@ struct Sealed {
     result: Result<(Entry, Vec<RegionName>), PushError>,
 }
 
+impl Drop for Pipeline {
+    /// Also when the pusher is stopped: what no queue takes any more is dropped there, and so its
+    /// receipts say what became of it.
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 impl Pipeline {
     pub(crate) async fn run(mut self, mut blocks: mpsc::Receiver<Vec<Job>>) {
         let at_once = available_parallelism().map_or(1, Into::into);
@@ -71,7 +79,6 @@ impl Pipeline {
                 },
             }
         }
-        self.flush();
     }
 
     fn flush(&self) {

@@ -157,7 +157,8 @@ async fn a_region_whose_queue_is_full_keeps_nothing_back_that_another_was_given(
     tokio::time::timeout(Duration::from_secs(10), arrived).await.unwrap();
     assert_eq!(fixture.count(HERE), FULL + 1, "the next one waits for room in the other Region");
     pusher.stop();
-    pushed.await.unwrap();
+    let pushed = tokio::time::timeout(Duration::from_secs(10), pushed).await;
+    assert_eq!(pushed.expect("a pusher that was stopped answers").unwrap().len(), 5000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
