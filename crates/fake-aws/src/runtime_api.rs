@@ -206,7 +206,10 @@ fn invocation(index: usize, event: Bytes) -> Answer {
             "lambda-runtime-invoked-function-arn",
             format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:fake"),
         ),
-        ("lambda-runtime-trace-id", format!("Root=1-00000000-{index:024x};Sampled=0")),
+        (
+            "lambda-runtime-trace-id",
+            format!("Root=1-67891233-{index:024x};Parent=53995c3f42cd8ad8;Sampled=0"),
+        ),
     ];
     let mut answer = with_status(200, event);
     for (name, value) in headers {

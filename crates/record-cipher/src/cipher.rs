@@ -1,21 +1,23 @@
 //! [`RecordCipher`] and its settings.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use esdk_caching_cmm::{CachingCmm, CmmStats, DEFAULT_MAX_BYTES, LocalCache, NoCache};
+use esdk_caching_cmm::{CachingCmm, DEFAULT_MAX_BYTES, LocalCache, NoCache};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::STREAM_CONTEXT_KEY;
 use crate::engine::{Context, Engine, Messages};
 use crate::error::{CipherError, SetupError};
-use crate::keyring;
+use crate::keyring::{self, Built};
 use crate::keys::Keys;
 use crate::names::{RegionName, StreamName};
 use crate::regions::{EncryptFor, Regions};
+use crate::stats::{CipherStats, KmsMeter};
 
 /// With frames of this length, the largest record that Kinesis takes (10 MiB) stays below the
 /// number of frames that the AWS Encryption SDK's engine can take.
@@ -31,6 +33,7 @@ pub struct RecordCipher {
     cache: Arc<LocalCache>,
     /// Those of keys to encrypt with.
     regions: Option<Regions>,
+    kms: Arc<BTreeMap<RegionName, KmsMeter>>,
 }
 
 /// A record as a message.
@@ -125,11 +128,11 @@ impl RecordCipher {
         Ok(plaintext)
     }
 
-    /// How many records asked for a data key, and how many times KMS was asked for one: when
-    /// encrypting, once in every Region each.
+    /// What the cipher and its clones have done so far.
     #[must_use]
-    pub fn data_key_stats(&self) -> CmmStats {
-        self.cmm.stats()
+    pub fn stats(&self) -> CipherStats {
+        let kms = self.kms.iter().map(|(region, meter)| (region.clone(), meter.read())).collect();
+        CipherStats { data_keys: self.cmm.stats(), cache: self.cmm.cache_stats(), kms }
     }
 }
 
@@ -269,7 +272,7 @@ impl RecordCipherBuilder {
             .ok()
             .filter(|length| *length >= MIN_FRAME_LENGTH)
             .ok_or(SetupError::FrameLength(self.frame_length))?;
-        let (keyring, regions) =
+        let Built { keyring, regions, kms } =
             keyring::build(&self.keys, &self.config, self.encrypt_for, self.recheck_after).await?;
         let cache = Arc::new(LocalCache::new(self.cache_capacity));
         let cmm = CachingCmm::builder()
@@ -282,7 +285,7 @@ impl RecordCipherBuilder {
             .await?;
         let messages = Messages::new(self.engine, cmm.clone(), self.suite, frame_length)?;
         self.warm_up(frame_length).await?;
-        Ok(RecordCipher { messages, cmm, cache, regions })
+        Ok(RecordCipher { messages, cmm, cache, regions, kms: Arc::new(kms) })
     }
 
     /// Sends a message to itself, under a throw-away key.

@@ -1,6 +1,6 @@
 //! From [`Keys`] to a keyring of the AWS Encryption SDK.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
@@ -16,6 +16,7 @@ use crate::error::SetupError;
 use crate::keys::{KeyArn, Keys, KmsKeyId, is_account_id};
 use crate::names::RegionName;
 use crate::regions::{EncryptFor, Regional, Regions};
+use crate::stats::KmsMeter;
 
 /// How long one attempt to reach KMS may take; the SDK then tries again.
 const KMS_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,35 +24,47 @@ const KMS_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call to KMS may take with all its attempts.
 const KMS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The keyring of `keys`, and its Regions if it is one to encrypt with for several.
+/// A keyring, and what has to be known of it.
+pub(crate) struct Built {
+    pub(crate) keyring: KeyringRef,
+    /// Those of a keyring to encrypt with.
+    pub(crate) regions: Option<Regions>,
+    pub(crate) kms: BTreeMap<RegionName, KmsMeter>,
+}
+
+/// The keyring of `keys`.
 pub(crate) async fn build(
     keys: &Keys,
     config: &SdkConfig,
     encrypt_for: EncryptFor,
     recheck_after: Duration,
-) -> Result<(KeyringRef, Option<Regions>), SetupError> {
-    let keyrings = Keyrings { providers: providers()?, config };
-    let keyring = match keys {
+) -> Result<Built, SetupError> {
+    let mut keyrings = Keyrings { providers: providers()?, config, kms: BTreeMap::new() };
+    let (keyring, regions) = match keys {
         Keys::Encrypt { key, regions } => {
             let regions = keyrings.regions(key, regions).await?;
             let regions = Regions::new(regions, encrypt_for, recheck_after);
-            return Ok((regions.clone().into(), Some(regions)));
+            (regions.clone().into(), Some(regions))
         }
-        Keys::Decrypt(keys) => keyrings.decrypt(keys).await?,
-        Keys::Discover { partition, accounts } => keyrings.discover(partition, accounts).await?,
-        Keys::RawAes(key) => raw_aes(key).await?,
+        Keys::Decrypt(keys) => (keyrings.decrypt(keys).await?, None),
+        Keys::Discover { partition, accounts } => {
+            (keyrings.discover(partition, accounts).await?, None)
+        }
+        Keys::RawAes(key) => (raw_aes(key).await?, None),
     };
-    Ok((keyring, None))
+    Ok(Built { keyring, regions, kms: keyrings.kms })
 }
 
 struct Keyrings<'a> {
     providers: MaterialProviders,
     config: &'a SdkConfig,
+    /// Of the clients that were made.
+    kms: BTreeMap<RegionName, KmsMeter>,
 }
 
 impl Keyrings<'_> {
     async fn regions(
-        &self,
+        &mut self,
         key: &KmsKeyId,
         names: &[RegionName],
     ) -> Result<Vec<Regional>, SetupError> {
@@ -61,7 +74,7 @@ impl Keyrings<'_> {
             if !seen.insert(name) {
                 return Err(SetupError::RepeatedRegion(name.to_string()));
             }
-            let keyring = self.kms(&key.in_region(name)?, name.as_str()).await?;
+            let keyring = self.kms(&key.in_region(name)?, name).await?;
             let probe = self.providers.create_default_cryptographic_materials_manager();
             let probe = probe.keyring(keyring.clone()).send().await.map_err(refused)?;
             regions.push(Regional::new(name.clone(), keyring, probe));
@@ -72,7 +85,7 @@ impl Keyrings<'_> {
         Ok(regions)
     }
 
-    async fn decrypt(&self, keys: &[KeyArn]) -> Result<KeyringRef, SetupError> {
+    async fn decrypt(&mut self, keys: &[KeyArn]) -> Result<KeyringRef, SetupError> {
         let mut keyrings = Vec::new();
         for key in keys {
             keyrings.push(self.kms(&key.to_string(), key.region()).await?);
@@ -85,7 +98,7 @@ impl Keyrings<'_> {
     }
 
     async fn discover(
-        &self,
+        &mut self,
         partition: &str,
         accounts: &[String],
     ) -> Result<KeyringRef, SetupError> {
@@ -95,16 +108,18 @@ impl Keyrings<'_> {
         if let Some(account) = accounts.iter().find(|account| !is_account_id(account)) {
             return Err(SetupError::Account(account.clone()));
         }
-        let region = self.config.region().ok_or(SetupError::NoRegion)?.to_string();
+        let region = self.config.region().and_then(|region| region.as_ref().parse().ok());
+        let region: RegionName = region.ok_or(SetupError::NoRegion)?;
         let filter = DiscoveryFilter::builder()
             .partition(partition)
             .account_ids(accounts.to_vec())
             .build()
             .map_err(refused)?;
+        let client = self.kms_client(&region);
         self.providers
             .create_aws_kms_mrk_discovery_keyring()
-            .kms_client(self.kms_client(&region))
-            .region(region)
+            .kms_client(client)
+            .region(region.as_str())
             .discovery_filter(filter)
             .send()
             .await
@@ -113,24 +128,26 @@ impl Keyrings<'_> {
 
     /// For a key of one Region this is AWS's single-Region keyring; a multi-Region key also
     /// decrypts what its replicas encrypted.
-    async fn kms(&self, key: &str, region: &str) -> Result<KeyringRef, SetupError> {
+    async fn kms(&mut self, key: &str, region: &RegionName) -> Result<KeyringRef, SetupError> {
+        let client = self.kms_client(region);
         self.providers
             .create_aws_kms_mrk_keyring()
             .kms_key_id(key)
-            .kms_client(self.kms_client(region))
+            .kms_client(client)
             .send()
             .await
             .map_err(refused)
     }
 
-    fn kms_client(&self, region: &str) -> aws_sdk_kms::Client {
+    fn kms_client(&mut self, region: &RegionName) -> aws_sdk_kms::Client {
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(KMS_ATTEMPT_TIMEOUT)
             .operation_timeout(KMS_TIMEOUT)
             .build();
         let config = aws_sdk_kms::config::Builder::from(self.config)
-            .region(Region::new(region.to_owned()))
+            .region(Region::new(region.to_string()))
             .timeout_config(timeouts)
+            .interceptor(self.kms.entry(region.clone()).or_default().clone())
             .build();
         aws_sdk_kms::Client::from_conf(config)
     }

@@ -96,7 +96,7 @@ impl KmsKeyId {
         match &self.0 {
             Id::AliasName(name) => Ok(name.clone()),
             Id::AliasArn(arn) => Ok(arn.in_region(region)),
-            Id::KeyArn(KeyArn(arn)) if arn.region == region.as_str() || arn.is_multi_region() => {
+            Id::KeyArn(KeyArn(arn)) if arn.region == *region || arn.is_multi_region() => {
                 Ok(arn.in_region(region))
             }
             Id::KeyArn(KeyArn(arn)) => {
@@ -133,7 +133,7 @@ impl fmt::Display for KeyArn {
 impl KeyArn {
     /// The Region of the key.
     #[must_use]
-    pub fn region(&self) -> &str {
+    pub fn region(&self) -> &RegionName {
         &self.0.region
     }
 }
@@ -142,7 +142,7 @@ impl KeyArn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Arn {
     partition: String,
-    region: String,
+    region: RegionName,
     account: String,
     resource: String,
 }
@@ -157,7 +157,7 @@ impl Arn {
         let owned = str::to_owned;
         (!partition.is_empty() && is_account_id(account)).then(|| Self {
             partition: owned(partition),
-            region: owned(region.as_str()),
+            region,
             account: owned(account),
             resource: owned(resource),
         })
@@ -168,7 +168,7 @@ impl Arn {
     }
 
     fn in_region(&self, region: &RegionName) -> String {
-        Self { region: region.to_string(), ..self.clone() }.to_string()
+        Self { region: region.clone(), ..self.clone() }.to_string()
     }
 }
 

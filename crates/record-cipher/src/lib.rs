@@ -19,14 +19,16 @@ mod keys;
 mod kms_failure;
 mod names;
 mod regions;
+mod stats;
 
 pub use cipher::{Encrypted, InvalidSuite, RecordCipher, RecordCipherBuilder, Suite};
 pub use engine::{Engine, InvalidEngine};
 pub use error::{CipherError, ErrorKind, SetupError};
-pub use esdk_caching_cmm::CmmStats;
+pub use esdk_caching_cmm::{CacheStats, CmmStats};
 pub use keys::{InvalidKey, KeyArn, Keys, KmsKeyId};
 pub use names::{InvalidName, RegionName, StreamName};
 pub use regions::{EncryptFor, InvalidEncryptFor};
+pub use stats::{CipherStats, KmsStats};
 
 /// The key of the one pair that every record's encryption context holds; its value is the name of
 /// the stream that the record was encrypted for.

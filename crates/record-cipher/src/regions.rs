@@ -166,7 +166,7 @@ impl Regions {
 /// Whether the provider information of an encrypted data key is the ARN of a key in the Region.
 fn is_in(provider_info: &[u8], region: &RegionName) -> bool {
     let arn = std::str::from_utf8(provider_info).ok().and_then(|arn| arn.parse::<KeyArn>().ok());
-    arn.is_some_and(|arn| arn.region() == region.as_str())
+    arn.is_some_and(|arn| arn.region() == region)
 }
 
 impl Keyring for Regions {

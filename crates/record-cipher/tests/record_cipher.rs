@@ -164,8 +164,8 @@ async fn one_data_key_per_hundred_records_and_stream() {
         cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap();
     }
     cipher.encrypt(&stream("other"), PLAINTEXT.to_vec()).await.unwrap();
-    assert_eq!(cipher.data_key_stats().requests, 151);
-    assert_eq!(cipher.data_key_stats().calls, 3);
+    assert_eq!(cipher.stats().data_keys.requests, 151);
+    assert_eq!(cipher.stats().data_keys.calls, 3);
 }
 
 /// The endpoint of a KMS that answers every request like this.

@@ -101,7 +101,7 @@ async fn a_region_that_is_back_reads_the_records_from_then_on() {
     let outage = outage(&aws, REGIONS[0]);
     assert_eq!(encrypt(&cipher).await.unwrap().missing_regions.len(), 1);
     assert_eq!(encrypt(&cipher).await.unwrap().missing_regions.len(), 1);
-    assert_eq!(cipher.data_key_stats().hits, 1, "data keys are cached during an outage too");
+    assert_eq!(cipher.stats().data_keys.hits, 1, "data keys are cached during an outage too");
 
     aws.faults().lift(outage);
     let recovered = async {
@@ -142,4 +142,46 @@ async fn without_any_region_nothing_is_encrypted_until_one_is_back() {
     aws.faults().lift(outages[2]);
     let encrypted = encrypt(&cipher).await.unwrap();
     assert!(can_read(&aws, REGIONS[2], &encrypted.message).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_try_of_a_call_is_counted_in_its_region() {
+    let aws = FakeAws::start().await.unwrap();
+    let rule = || Rule::new(Fault::Throttle).operation(Operation::Encrypt).region(REGIONS[1]);
+    aws.faults().inject(rule().times(1));
+    let retries = config(&aws).into_builder().retry_config(RetryConfig::standard()).build();
+    let keys = Keys::Encrypt {
+        key: ALIAS.parse().unwrap(),
+        regions: REGIONS.iter().map(|region| region.parse().unwrap()).collect(),
+    };
+    let cipher = RecordCipher::builder(keys, &retries).build().await.unwrap();
+    assert_eq!(cipher.stats().kms.len(), 3, "all Regions are named before the first call");
+    for _ in 0..3 {
+        encrypt(&cipher).await.unwrap();
+    }
+    let stats = cipher.clone().stats();
+    for (region, calls, errors) in [(REGIONS[0], 1, 0), (REGIONS[1], 2, 1), (REGIONS[2], 1, 0)] {
+        let kms = &stats.kms[&region.parse().unwrap()];
+        assert_eq!((kms.calls, kms.errors), (calls, errors), "{region}");
+        assert_eq!(kms.latencies.values().sum::<u64>(), calls, "{region}");
+    }
+    assert_eq!((stats.data_keys.hits, stats.data_keys.calls, stats.cache.puts), (2, 1, 1));
+
+    let reader = Keys::Decrypt(vec![kms_key_arn(REGIONS[2], ALIAS).parse().unwrap()]);
+    let reader = RecordCipher::builder(reader, &config(&aws)).build().await.unwrap();
+    let message = encrypt(&cipher).await.unwrap().message;
+    reader.decrypt(&stream(), message).await.unwrap();
+    assert_eq!(reader.stats().kms[&REGIONS[2].parse().unwrap()].calls, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_cut_off_is_counted_too() {
+    let aws = FakeAws::start().await.unwrap();
+    aws.faults().inject(Rule::new(Fault::Hang).service(Service::Kms).region(REGIONS[0]));
+    let cipher = encrypting(&aws).build().await.unwrap();
+    encrypt(&cipher).await.unwrap_err();
+    let kms = &cipher.stats().kms[&REGIONS[0].parse().unwrap()];
+    assert_eq!((kms.calls, kms.errors), (1, 1));
+    let latency = *kms.latencies.keys().next().unwrap();
+    assert!(latency >= Duration::from_millis(4900), "{latency:?}");
 }

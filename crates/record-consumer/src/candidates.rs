@@ -21,6 +21,7 @@ pub(crate) type Failures = BTreeMap<usize, RecordFailure>;
 #[derive(Default)]
 pub(crate) struct Candidates {
     of_key: HashMap<ItemKey, Vec<Candidate>>,
+    written: usize,
     superseded: usize,
 }
 
@@ -69,7 +70,10 @@ impl Candidates {
         let tried = std::mem::take(&mut self.of_key);
         for (key, mut rivals) in tried {
             match unwritten.remove(&key) {
-                None => self.superseded += rivals.len() - 1,
+                None => {
+                    self.written += 1;
+                    self.superseded += rivals.len() - 1;
+                }
                 Some(Unwritten::Superseded) => self.superseded += rivals.len(),
                 Some(Unwritten::Failed(failure)) if failure.kind() == ErrorKind::Permanent => {
                     fail_best(&mut rivals, failure, failures);
@@ -79,6 +83,11 @@ impl Candidates {
             }
         }
         self.forget_failed(failures);
+    }
+
+    /// Items that the table took.
+    pub(crate) fn written(&self) -> usize {
+        self.written
     }
 
     /// Items that gave way to a newer one of their key, in the batch or in the table.

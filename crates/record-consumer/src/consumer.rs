@@ -9,7 +9,7 @@ use aws_lambda_events::event::kinesis::{KinesisEvent, KinesisEventRecord};
 use aws_lambda_events::event::streams::KinesisEventResponse;
 use futures::future::FutureExt;
 use futures::stream::{self, StreamExt};
-use lambda_runtime::tracing;
+use lambda_runtime::tracing::{self, Instrument, Span};
 use record_cipher::{ErrorKind, RecordCipher, StreamName};
 use tokio::time::Instant;
 
@@ -20,7 +20,9 @@ use crate::failure::RecordFailure;
 use crate::quarantine::{Quarantine, Store};
 use crate::s3::Bucket;
 use crate::settings::ConsumerSettings;
+use crate::stats::{Batch, ConsumerStats, Counters};
 use crate::table::{DynamoDb, KeyAttribute, Table};
+use crate::traces::log_traces;
 use crate::write::Writer;
 
 /// Kept free at the end of an invocation to report what is not done.
@@ -37,7 +39,9 @@ pub struct Consumer {
     table: Box<dyn Table>,
     schema: Schema,
     quarantine: Option<Box<dyn Quarantine>>,
+    trace_attribute: Option<String>,
     now: fn() -> SystemTime,
+    counters: Counters,
 }
 
 impl Consumer {
@@ -60,6 +64,9 @@ impl Consumer {
         if let Some(attribute) = settings.version_attribute() {
             consumer = consumer.version_attribute(attribute);
         }
+        if let Some(attribute) = settings.trace_attribute() {
+            consumer = consumer.trace_attribute(attribute);
+        }
         Ok(consumer)
     }
 
@@ -68,7 +75,15 @@ impl Consumer {
     pub fn with_table(cipher: RecordCipher, table: Box<dyn Table>, key: Vec<KeyAttribute>) -> Self {
         let schema = Schema { key, version: None };
         #[expect(clippy::disallowed_methods, reason = "the clock is given to the logic from here")]
-        Self { cipher, table, schema, quarantine: None, now: SystemTime::now }
+        Self {
+            cipher,
+            table,
+            schema,
+            quarantine: None,
+            trace_attribute: None,
+            now: SystemTime::now,
+            counters: Counters::default(),
+        }
     }
 
     /// Stores the records that can never be written, instead of reporting them as failed.
@@ -92,6 +107,13 @@ impl Consumer {
         self
     }
 
+    /// Logs the traces of records, whose contexts are W3C traceparents in this attribute.
+    #[must_use]
+    pub fn trace_attribute(mut self, name: &str) -> Self {
+        self.trace_attribute = Some(name.to_owned());
+        self
+    }
+
     /// Writes the event's records, and reports those that `deadline` or another passing reason has
     /// kept from being written. A record that can never be written goes to the quarantine; if there
     /// is none, or it does not take the record, it is reported too.
@@ -105,14 +127,39 @@ impl Consumer {
     /// already. The record has failed as a whole all the same, and writes the same items when it is
     /// delivered again.
     pub async fn handle(&self, event: KinesisEvent, deadline: Instant) -> KinesisEventResponse {
-        let stop = deadline.checked_sub(RESERVE).unwrap_or(deadline);
         let records = in_order(event.records);
-        let (entries, mut failures) = self.read(&records, stop).await;
-        let superseded = self.write(entries, &mut failures, stop).await;
-        let (quarantined, failed) = self.set_aside(&records, failures, stop).await;
-        log_each("record quarantined", &records, &quarantined);
-        log_each("record not written", &records, &failed);
-        self.log(records.len(), superseded, quarantined.len(), failed.len());
+        let span = span(&records);
+        self.handle_in_order(&records, deadline).instrument(span).await
+    }
+
+    /// What the consumer has done so far.
+    #[must_use]
+    pub fn stats(&self) -> ConsumerStats {
+        self.counters.read(self.cipher.stats())
+    }
+
+    async fn handle_in_order(
+        &self,
+        records: &[KinesisEventRecord],
+        deadline: Instant,
+    ) -> KinesisEventResponse {
+        let stop = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+        let (entries, mut failures) = self.read(records, stop).await;
+        if let Some(attribute) = &self.trace_attribute {
+            log_traces(attribute, records, &entries);
+        }
+        let (written, superseded) = self.write(entries, &mut failures, stop).await;
+        let (quarantined, failed) = self.set_aside(records, failures, stop).await;
+        log_each("record quarantined", records, &quarantined);
+        log_each("record not written", records, &failed);
+        self.count(&Batch {
+            records: records.len(),
+            bytes: records.iter().map(|record| record.kinesis.data.len()).sum(),
+            written,
+            superseded,
+            quarantined: quarantined.len(),
+            failed: failed.len(),
+        });
         let mut response = KinesisEventResponse::default();
         for at in failed.into_keys() {
             response.add_failure(&records[at].kinesis.sequence_number);
@@ -157,19 +204,20 @@ impl Consumer {
         self.schema.entries(&plaintext)
     }
 
-    /// Writes the best item of each key, and returns how many items were superseded.
+    /// Writes the best item of each key. Returns how many items were written and how many were
+    /// superseded.
     async fn write(
         &self,
         entries: Vec<(usize, Entry)>,
         failures: &mut Failures,
         stop: Instant,
-    ) -> usize {
+    ) -> (usize, usize) {
         let writer = Writer { table: self.table.as_ref(), schema: &self.schema, stop };
         let mut candidates = Candidates::of(entries);
         while let Some(items) = candidates.take_best() {
             candidates.settle(writer.write(items).await, failures);
         }
-        candidates.superseded()
+        (candidates.written(), candidates.superseded())
     }
 
     /// Stores the records that can never be written. Returns their failures, and those that are to
@@ -199,18 +247,35 @@ impl Consumer {
         (quarantined, reported)
     }
 
-    fn log(&self, records: usize, superseded: usize, quarantined: usize, failed: usize) {
-        let data_keys = self.cipher.data_key_stats();
+    fn count(&self, batch: &Batch) {
+        self.counters.add(batch);
+        let data_keys = self.cipher.stats().data_keys;
         tracing::info!(
-            records,
-            superseded,
-            quarantined,
-            failed,
+            records = batch.records,
+            written = batch.written,
+            superseded = batch.superseded,
+            quarantined = batch.quarantined,
+            failed = batch.failed,
             data_key_requests = data_keys.requests,
             data_key_calls = data_keys.calls,
             "batch done"
         );
     }
+}
+
+/// Says of every log of a batch which one it is. Of level `ERROR`, so that it does so at any level.
+fn span(records: &[KinesisEventRecord]) -> Span {
+    let event_id = records.first().and_then(|record| record.event_id.as_deref());
+    let sequence_number =
+        |record: Option<&KinesisEventRecord>| record.map(|r| r.kinesis.sequence_number.clone());
+    tracing::error_span!(
+        "batch",
+        // Lambda makes an event of the records of one shard.
+        shard = event_id.and_then(|id| id.split(':').next()),
+        first_sequence_number = sequence_number(records.first()),
+        last_sequence_number = sequence_number(records.last()),
+        records = records.len(),
+    )
 }
 
 fn log_each(what: &str, records: &[KinesisEventRecord], failures: &Failures) {

@@ -16,7 +16,9 @@ mod number;
 mod quarantine;
 mod s3;
 mod settings;
+mod stats;
 mod table;
+mod traces;
 mod version;
 mod write;
 
@@ -26,4 +28,5 @@ pub use item::{ItemError, Problem};
 pub use quarantine::{NotStored, Quarantine};
 pub use s3::{BucketName, InvalidBucketName};
 pub use settings::{ConsumerSettings, InvalidKeyAttributes, KeyAttributes, OrEmpty};
+pub use stats::ConsumerStats;
 pub use table::{Item, KeyAttribute, KeyType, Put, Table, TableError, WriteError};

@@ -5,8 +5,10 @@ use std::time::SystemTime;
 
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use clap::Parser;
+use lambda_runtime::tracing::Instrument;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
-use record_consumer::{Consumer, ConsumerSettings};
+use record_consumer::{Consumer, ConsumerSettings, ConsumerStats};
+use telemetry::{FunctionMetrics, Metric, Reading};
 use tikv_jemallocator::Jemalloc;
 use tokio::time::Instant;
 
@@ -28,14 +30,27 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let args = Args::parse();
     let config = aws_config::load_from_env().await;
     let consumer = Arc::new(Consumer::new(&args.settings, &config).await?);
-    let handler = |LambdaEvent { payload, context, .. }: LambdaEvent<KinesisEvent>| {
-        let consumer = consumer.clone();
+    let metrics = FunctionMetrics::from_env();
+    let handler = async |LambdaEvent { payload, context, .. }: LambdaEvent<KinesisEvent>| {
+        let (consumer, deadline) = (consumer.clone(), deadline(&context));
+        let reader = consumer.clone();
         // A task shares a thread with those of the connections, which it waits for.
-        let handled =
-            tokio::spawn(async move { consumer.handle(payload, deadline(&context)).await });
-        async { Ok::<_, lambda_runtime::Error>(handled.await?) }
+        let handled = async move { consumer.handle(payload, deadline).await };
+        let handled = tokio::spawn(handled.in_current_span());
+        let response = metrics.of(&context.request_id, handled, || reading(reader.stats())).await;
+        Ok::<_, lambda_runtime::Error>(response?)
     };
     lambda_runtime::run(service_fn(handler)).await
+}
+
+fn reading(stats: ConsumerStats) -> Reading {
+    Reading::default()
+        .cipher(stats.cipher)
+        .total(Metric::RecordsIn, stats.records)
+        .total(Metric::BytesIn, stats.bytes)
+        .total(Metric::ItemsWritten, stats.items_written)
+        .total(Metric::RecordsFailed, stats.failed)
+        .total(Metric::RecordsQuarantined, stats.quarantined)
 }
 
 fn deadline(context: &Context) -> Instant {

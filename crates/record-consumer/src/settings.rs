@@ -57,6 +57,11 @@ pub struct ConsumerSettings {
     #[arg(long, env)]
     pub version_attribute: Option<OrEmpty<String>>,
 
+    /// Attribute of records that holds a W3C traceparent, whose trace ids are logged with the records'
+    /// sequence numbers; none are if not set
+    #[arg(long, env)]
+    pub trace_attribute: Option<OrEmpty<String>>,
+
     /// S3 bucket for the records that can never be written; they are reported as failed if not set
     #[arg(long, env)]
     pub quarantine_bucket: Option<OrEmpty<BucketName>>,
@@ -87,6 +92,12 @@ impl ConsumerSettings {
     #[must_use]
     pub fn version_attribute(&self) -> Option<&str> {
         self.version_attribute.as_ref()?.0.as_deref()
+    }
+
+    /// The attribute that holds a trace context, if traces are logged.
+    #[must_use]
+    pub fn trace_attribute(&self) -> Option<&str> {
+        self.trace_attribute.as_ref()?.0.as_deref()
     }
 
     /// Where the records go that can never be written, if not back to Lambda.

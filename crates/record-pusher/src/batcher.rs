@@ -238,7 +238,6 @@ impl Worker {
             queued.receipt.tries += 1;
             match result {
                 Ok(delivery) => {
-                    self.counters.delivered(queued.entry.size());
                     self.release(&queued.entry);
                     queued.receipt.delivered(delivery);
                 }
@@ -253,7 +252,6 @@ impl Worker {
         let delay = back_off(queued.receipt.tries, &mut self.rng);
         if error.kind == ErrorKind::Permanent || Instant::now() + delay >= queued.deadline {
             tracing::debug!(error.code, tries = queued.receipt.tries, "record handed back");
-            self.counters.undelivered();
             self.release(&queued.entry);
             return queued.receipt.failed(error);
         }

@@ -15,6 +15,14 @@ use crate::{Record, RecordPusher};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushEvent(Vec<Record>);
 
+impl PushEvent {
+    /// The event whose records have a text as this attribute, each unless it has one of that name.
+    #[must_use]
+    pub fn or_insert(self, name: &str, value: &str) -> Self {
+        Self(self.0.into_iter().map(|record| record.or_insert(name, value)).collect())
+    }
+}
+
 impl<'de> Deserialize<'de> for PushEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let event = <&RawValue>::deserialize(deserializer)?;
@@ -93,6 +101,7 @@ pub async fn handle(pusher: &RecordPusher, event: PushEvent) -> PushResponse {
     let delivered =
         |outcome: &Result<Outcome, PushError>| outcome.as_ref().is_ok_and(Outcome::is_delivered);
     let undelivered = outcomes.iter().filter(|outcome| !delivered(outcome)).count();
+    tracing::info!(records = outcomes.len(), undelivered, "event done");
     PushResponse { undelivered, records: outcomes.into_iter().map(record_response).collect() }
 }
 

@@ -36,6 +36,8 @@ mod kinesis;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 mod message_pusher;
+#[cfg(feature = "telemetry")]
+pub mod metrics;
 mod outcome;
 mod pipeline;
 mod pusher;
@@ -50,11 +52,13 @@ pub use outcome::{Delivery, DeliveryError, Outcome, PushError};
 pub use pusher::{Pushed, RecordPusher};
 pub use record::{NotARecord, Record};
 pub use record_cipher::{
-    CipherError, CmmStats, EncryptFor, Engine, ErrorKind, KmsKeyId, RegionName, SetupError,
-    StreamName, Suite,
+    CacheStats, CipherError, CipherStats, CmmStats, EncryptFor, Engine, ErrorKind, KmsKeyId,
+    KmsStats, RegionName, SetupError, StreamName, Suite,
 };
 pub use settings::PusherSettings;
-pub use stats::RegionStats;
+#[cfg(feature = "settings")]
+pub use settings::TraceSettings;
+pub use stats::{PusherStats, RegionStats};
 
 /// Compiles the examples of the repository's README.
 #[cfg(doctest)]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batcher::Patience;
 use crate::kinesis::Entry;
 use crate::outcome::{Delivery, DeliveryError};
-use crate::receipt::receipts;
+use crate::receipt::{Destination, receipts};
 use crate::region::Region;
 
 /// Puts messages to the stream of one Region that were encrypted before: those of
@@ -21,6 +21,7 @@ use crate::region::Region;
 #[derive(Debug)]
 pub struct MessagePusher {
     region: Region,
+    destinations: Arc<[Destination]>,
     stop: CancellationToken,
 }
 
@@ -36,7 +37,8 @@ impl MessagePusher {
     ) -> Self {
         let patience = Patience { linger: Duration::from_millis(5), delivery_timeout };
         let stop = CancellationToken::new();
-        Self { region: Region::start(region, stream, patience, config, &stop), stop }
+        let region = Region::start(region, stream, patience, config, &stop);
+        Self { destinations: Arc::from([region.destination()]), region, stop }
     }
 
     /// Queues a message, waiting while the queue is full, and returns a future of what becomes of it.
@@ -49,7 +51,7 @@ impl MessagePusher {
         let entry = Arc::new(Entry { partition_key, is_alone: false, data: message });
         let (reply, outcome) = oneshot::channel();
         let name = self.region.name.clone();
-        for receipt in receipts(&entry, &Arc::from([name.clone()]), vec![reply]) {
+        for receipt in receipts(&entry, &self.destinations, vec![reply]) {
             self.region.batcher.put(entry.clone(), receipt).await;
         }
         self.region.batcher.flush();

@@ -16,8 +16,9 @@ use uuid::Uuid;
 use crate::groups::{Group, Groups, Job};
 use crate::kinesis::{DEFAULT_RECORD_LIMIT, Entry};
 use crate::outcome::PushError;
-use crate::receipt::{Reply, receipts, tell};
+use crate::receipt::{Destination, Reply, receipts, tell};
 use crate::region::Region;
+use crate::stats::RecordCounters;
 
 /// Blocks of records that wait to be taken up.
 pub(crate) const MAX_BLOCKS: usize = 16;
@@ -29,7 +30,8 @@ pub(crate) struct Pipeline {
     pub(crate) partition_key_field: Option<String>,
     pub(crate) groups: Groups,
     pub(crate) regions: Arc<[Region]>,
-    pub(crate) region_names: Arc<[RegionName]>,
+    pub(crate) destinations: Arc<[Destination]>,
+    pub(crate) counters: Arc<RecordCounters>,
 }
 
 /// A group that was encrypted, or could not be.
@@ -92,7 +94,7 @@ impl Pipeline {
             Some(key) => self.groups.add(Some(key), job),
             None => {
                 let error = PushError::PartitionKey { field: field.clone() };
-                tell(vec![job.reply], Err(error));
+                self.refuse(vec![job.reply], error);
                 None
             }
         }
@@ -121,12 +123,17 @@ impl Pipeline {
         };
         match checked {
             Ok((entry, missing)) => self.queue_entry(Arc::new(entry), &missing, replies).await,
-            Err(error) => tell(replies, Err(error)),
+            Err(error) => self.refuse(replies, error),
         }
     }
 
+    fn refuse(&self, replies: Vec<Reply>, error: PushError) {
+        self.counters.refused(replies.len());
+        tell(replies, Err(error));
+    }
+
     async fn queue_entry(&self, entry: Arc<Entry>, missing: &[RegionName], replies: Vec<Reply>) {
-        let receipts = receipts(&entry, &self.region_names, replies);
+        let receipts = receipts(&entry, &self.destinations, replies);
         for (region, receipt) in self.regions.iter().zip(receipts) {
             if !region.batcher.has_room_for(&entry) {
                 // This waits. What the other Regions were given must not wait with it, nor what

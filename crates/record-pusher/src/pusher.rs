@@ -1,6 +1,5 @@
 //! The pusher.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use futures::future::{FutureExt, join_all};
-use record_cipher::{CmmStats, Keys, RecordCipher, RegionName, SetupError};
+use record_cipher::{Keys, RecordCipher, SetupError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +19,7 @@ use crate::pipeline::{MAX_BLOCKS, Pipeline};
 use crate::record::Record;
 use crate::region::{Region, stats};
 use crate::settings::PusherSettings;
-use crate::stats::RegionStats;
+use crate::stats::{PusherStats, RecordCounters};
 
 /// Encrypts records and puts them to one stream in every Region.
 ///
@@ -32,6 +31,7 @@ pub struct RecordPusher {
     blocks: mpsc::Sender<Vec<Job>>,
     cipher: RecordCipher,
     regions: Arc<[Region]>,
+    counters: Arc<RecordCounters>,
     stop: CancellationToken,
 }
 
@@ -71,17 +71,19 @@ impl RecordPusher {
         };
         let start = |name| Region::start(name, &settings.stream, patience, config, &stop);
         let regions: Arc<[Region]> = settings.regions.iter().map(start).collect();
+        let counters = Arc::<RecordCounters>::default();
         let pipeline = Pipeline {
             cipher: cipher.clone(),
             stream: settings.stream.clone(),
             partition_key_field: settings.partition_key_field.clone(),
             groups: Groups::new(settings.aggregate_bytes, linger),
             regions: regions.clone(),
-            region_names: settings.regions.clone().into(),
+            destinations: regions.iter().map(Region::destination).collect(),
+            counters: counters.clone(),
         };
         let (blocks, waiting) = mpsc::channel(MAX_BLOCKS);
         tokio::spawn(stop.clone().run_until_cancelled_owned(pipeline.run(waiting)));
-        Self { blocks, cipher, regions, stop }
+        Self { blocks, cipher, regions, counters, stop }
     }
 
     /// Pushes one record.
@@ -110,6 +112,7 @@ impl RecordPusher {
 
     /// The same for several records at once, which costs less than one after the other.
     pub async fn queue_records(&self, records: Vec<Record>) -> Vec<Pushed> {
+        self.counters.accepted(records.len(), records.iter().map(Record::json_len).sum());
         let accept = |record| {
             let (reply, outcome) = oneshot::channel();
             (Job { record, reply }, Pushed(outcome))
@@ -127,17 +130,10 @@ impl RecordPusher {
         self.stop.cancel();
     }
 
-    /// How many messages asked for a data key, and how many data keys were made: one call to KMS in
-    /// every Region each.
+    /// What the pusher and its clones have done so far.
     #[must_use]
-    pub fn data_key_stats(&self) -> CmmStats {
-        self.cipher.data_key_stats()
-    }
-
-    /// What was sent to each Region.
-    #[must_use]
-    pub fn region_stats(&self) -> BTreeMap<RegionName, RegionStats> {
-        stats(&self.regions)
+    pub fn stats(&self) -> PusherStats {
+        self.counters.read(self.cipher.stats(), stats(&self.regions))
     }
 }
 

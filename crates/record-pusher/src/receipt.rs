@@ -7,16 +7,24 @@ use tokio::sync::oneshot;
 
 use crate::kinesis::{Entry, TryError};
 use crate::outcome::{Delivery, DeliveryError, Outcome, PushError};
+use crate::stats::Counters;
 
 /// Where one caller waits for one record.
 pub(crate) type Reply = oneshot::Sender<Result<Outcome, PushError>>;
+
+/// Where an entry is to be delivered.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(crate) region: RegionName,
+    pub(crate) counters: Arc<Counters>,
+}
 
 /// The duty to say what became of an entry in one Region. Dropped without a word, it says that the
 /// pusher was stopped.
 #[derive(Debug)]
 pub(crate) struct Receipt {
     waiting: Arc<Waiting>,
-    /// Which of the Regions.
+    /// Which of the destinations.
     at: usize,
     /// How often the entry was sent.
     pub(crate) tries: u32,
@@ -27,29 +35,29 @@ pub(crate) struct Receipt {
 #[derive(Debug)]
 struct Waiting {
     entry: Arc<Entry>,
-    regions: Arc<[RegionName]>,
+    destinations: Arc<[Destination]>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// In the order of the Regions.
+    /// In the order of the destinations.
     results: Vec<Option<Result<Delivery, DeliveryError>>>,
     unresolved: usize,
     replies: Vec<Reply>,
 }
 
-/// A receipt for each Region. When the last is resolved, the callers are told.
+/// A receipt for each destination. When the last is resolved, the callers are told.
 pub(crate) fn receipts(
     entry: &Arc<Entry>,
-    regions: &Arc<[RegionName]>,
+    destinations: &Arc<[Destination]>,
     replies: Vec<Reply>,
 ) -> impl Iterator<Item = Receipt> + use<> {
-    let results = regions.iter().map(|_| None).collect();
-    let state = Mutex::new(State { results, unresolved: regions.len(), replies });
-    let waiting = Waiting { entry: entry.clone(), regions: regions.clone(), state };
+    let results = destinations.iter().map(|_| None).collect();
+    let state = Mutex::new(State { results, unresolved: destinations.len(), replies });
+    let waiting = Waiting { entry: entry.clone(), destinations: destinations.clone(), state };
     let waiting = Arc::new(waiting);
-    (0..regions.len()).map(move |at| Receipt {
+    (0..destinations.len()).map(move |at| Receipt {
         waiting: waiting.clone(),
         at,
         tries: 0,
@@ -75,13 +83,19 @@ impl Receipt {
 
     fn resolve(&mut self, result: Result<Delivery, DeliveryError>) {
         self.is_resolved = true;
-        let mut state = self.waiting.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Waiting { entry, destinations, state } = &*self.waiting;
+        // Before the caller is told, who may then look.
+        match &result {
+            Ok(_) => destinations[self.at].counters.delivered(entry.size()),
+            Err(_) => destinations[self.at].counters.undelivered(),
+        }
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.results[self.at] = Some(result);
         state.unresolved -= 1;
         if state.unresolved == 0 {
             let results = std::mem::take(&mut state.results).into_iter().flatten();
-            let regions = self.waiting.regions.iter().cloned().zip(results).collect();
-            let outcome = Outcome::new(self.waiting.entry.clone(), regions);
+            let regions = destinations.iter().map(|destination| destination.region.clone());
+            let outcome = Outcome::new(entry.clone(), regions.zip(results).collect());
             tell(std::mem::take(&mut state.replies), Ok(outcome));
         }
     }

@@ -29,6 +29,21 @@ impl Record {
         }
     }
 
+    /// The record with a text as this top-level attribute, unless it has one of that name: a
+    /// `traceparent`, say, for consumers to join their traces to the caller's. The text is encrypted
+    /// with the record and counts towards its size.
+    #[must_use]
+    pub fn or_insert(mut self, name: &str, value: &str) -> Self {
+        let names: HashMap<String, IgnoredAny> =
+            serde_json::from_slice(&self.0).expect("a record is an object");
+        if !names.contains_key(name) {
+            let end = if names.is_empty() { "" } else { "," };
+            let attribute = format!("{}:{}{end}", Value::from(name), Value::from(value));
+            self.0.splice(1..1, attribute.into_bytes());
+        }
+        self
+    }
+
     /// The value of a top-level field as a partition key: a string of 1 to 256 characters, which is
     /// what Kinesis takes, or a number as it is written.
     pub(crate) fn partition_key(&self, field: &str) -> Option<String> {
@@ -138,6 +153,25 @@ mod tests {
             assert!(matches!(error, NotARecord::NotJson { .. }), "{text}");
         }
         assert_eq!(Record::from_json(b"{\"a\":\"\xff\"}"), Err(NotARecord::NotUtf8));
+    }
+
+    #[test]
+    fn an_attribute_is_added_unless_it_is_there() {
+        let with = |json: &str, name| {
+            let record = Record::from_json(json.as_bytes()).unwrap().or_insert(name, "v\"");
+            String::from_utf8(record.into_json()).unwrap()
+        };
+        assert_eq!(with("{}", "trace"), r#"{"trace":"v\""}"#);
+        let number = r#"{"n":1.234567890123456789012345678}"#;
+        let added = r#"{"a\"b":"v\"","n":1.234567890123456789012345678}"#;
+        assert_eq!(with(number, "a\"b"), added);
+        assert_eq!(
+            with(r#" { "b" : {"trace":1} } "#, "trace"),
+            r#"{"trace":"v\"", "b" : {"trace":1} }"#
+        );
+        for there in [r#"{"trace":null}"#, r#"{"a":1,"tr\u0061ce":"x"}"#] {
+            assert_eq!(with(there, "trace"), there);
+        }
     }
 
     #[test]

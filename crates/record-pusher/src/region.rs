@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::batcher::{Batcher, Patience};
 use crate::kinesis::{Kinesis, StreamApi};
+use crate::receipt::Destination;
 use crate::stats::{Counters, RegionStats};
 
 /// The stream in one Region.
@@ -33,6 +34,10 @@ impl Region {
         let counters = Arc::<Counters>::default();
         let batcher = Batcher::start(api.clone(), patience, stop.clone(), counters.clone());
         Self { name: name.clone(), api, batcher, counters }
+    }
+
+    pub(crate) fn destination(&self) -> Destination {
+        Destination { region: self.name.clone(), counters: self.counters.clone() }
     }
 }
 

@@ -99,6 +99,26 @@ pub struct PusherSettings {
     pub cache_max_messages: u64,
 }
 
+/// The setting of the programs by which traces go on in consumers. Other users of the library have
+/// [`Record::or_insert`](crate::Record::or_insert).
+#[cfg(feature = "settings")]
+#[derive(Debug, Clone, clap::Args)]
+pub struct TraceSettings {
+    /// Top-level attribute that each record without it gets, with the trace context as a W3C
+    /// traceparent; none if not set or empty
+    #[arg(long, env)]
+    pub trace_attribute: Option<String>,
+}
+
+#[cfg(feature = "settings")]
+impl TraceSettings {
+    /// The attribute, if there is to be one.
+    #[must_use]
+    pub fn attribute(&self) -> Option<&str> {
+        self.trace_attribute.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
 const DEFAULT_CACHE_CAPACITY: usize = 100;
 const DEFAULT_CACHE_MAX_AGE: u64 = 300;
 const DEFAULT_CACHE_MAX_MESSAGES: u64 = 100;

@@ -112,7 +112,7 @@ async fn no_record_is_lost_to_faults_or_delivered_twice_without_one() {
         ids.sort_by_key(|value| value["id"].as_u64());
         assert_eq!(ids, (0..1200).map(|id| json!({ "id": id })).collect::<Vec<_>>());
     }
-    let stats = pusher.region_stats();
+    let stats = pusher.stats().regions;
     let throttled: u64 = stats.values().map(|stats| stats.throttled_tries).sum();
     let failed: u64 = stats.values().map(|stats| stats.failed_tries).sum();
     assert!(throttled > 0 && failed > 0, "{stats:?}");

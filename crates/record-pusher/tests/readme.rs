@@ -6,17 +6,21 @@ mod settings_table;
 
 use std::process::Command;
 
-use record_pusher::PusherSettings;
+use record_pusher::{PusherSettings, TraceSettings};
 use settings_table::{Row, row, settings, table};
 
 #[test]
 fn the_settings_of_the_pusher() {
-    assert_eq!(table("record-pusher and push-records"), settings::<PusherSettings>());
+    assert_eq!(table("record-pusher and push-records"), shared());
+}
+
+fn shared() -> Vec<Row> {
+    [settings::<PusherSettings>(), settings::<TraceSettings>()].concat()
 }
 
 #[test]
 fn the_settings_of_push_records_alone() {
-    let shared: Vec<_> = settings::<PusherSettings>().into_iter().map(|[flag, ..]| flag).collect();
+    let shared: Vec<_> = shared().into_iter().map(|[flag, ..]| flag).collect();
     let mut own = help();
     own.retain(|[flag, ..]| !shared.contains(flag));
     assert_eq!(table("push-records alone"), own);

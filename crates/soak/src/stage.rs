@@ -65,6 +65,7 @@ impl Stage {
             cache_max_age_seconds: 600,
             table_key_attributes: None,
             version_attribute: None,
+            trace_attribute: None,
             quarantine_bucket: Some(OrEmpty(Some(BUCKET.parse()?))),
         };
         Consumer::new(&settings, &config).await

@@ -109,7 +109,7 @@ impl Test {
         for outcome in pusher.put_records(records).await {
             self.show_outcome(&outcome);
         }
-        self.show(&(&pusher, pusher.region_stats(), settings));
+        self.show(&(&pusher, pusher.stats(), settings));
         for text in
             [VALUE.to_owned(), format!(r#"{{"{NAME}":{VALUE}}}"#), format!(r#"["{VALUE}"]"#)]
         {
@@ -167,6 +167,7 @@ impl Test {
             Ok(Some(response))
         });
         report.await;
+        self.show(&consumer.stats());
     }
 
     /// One that can be written, an aggregate, and some that cannot, for every reason.

@@ -52,7 +52,7 @@ impl Decoder {
     }
 
     pub(crate) fn data_key_stats(&self) -> CmmStats {
-        self.cipher.data_key_stats()
+        self.cipher.stats().data_keys
     }
 
     async fn decrypt(

@@ -1,5 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod emf;
+mod function;
+mod metric;
+mod reading;
+mod trace;
+
 use std::env;
 use std::io::{IsTerminal, stderr, stdout};
 
@@ -11,15 +17,22 @@ use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub use emf::Metrics;
+pub use function::FunctionMetrics;
+pub use metric::Metric;
+pub use reading::Reading;
+pub use trace::{InvalidTraceContext, TraceContext};
+
 /// The crates whose logs hold nothing of a record at any level, which the tests named
 /// `no_secrets` show.
-const OWN_CRATES: [&str; 6] = [
+const OWN_CRATES: [&str; 7] = [
     "esdk_caching_cmm",
     "esdk_message",
     "push_records",
     "record_cipher",
     "record_consumer",
     "record_pusher",
+    "telemetry",
 ];
 
 /// The most that all other crates log.
@@ -33,6 +46,7 @@ const MOST_OF_OTHERS: LevelFilter = LevelFilter::INFO;
 pub fn init_function() {
     let levels = env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| env::var("RUST_LOG"));
     let levels = filter(&levels.unwrap_or_default(), LevelFilter::INFO);
+    let levels = levels.or(filter_fn(names_invocation));
     let text = fmt::layer().with_target(false).without_time().with_ansi(false).with_writer(stdout);
     let format = env::var("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
     let layer = match format.eq_ignore_ascii_case("json") {
@@ -63,6 +77,14 @@ where
 {
     let levels = EnvFilter::builder().with_default_directive(default.into());
     levels.parse_lossy(directives).and(filter_fn(may_be_logged))
+}
+
+/// Whether this is the span of an invocation, which has the request id, and is wanted whatever the level
+/// of the logs in it.
+fn names_invocation(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span()
+        && *metadata.level() <= MOST_OF_OTHERS
+        && metadata.target().starts_with("lambda_runtime::")
 }
 
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {

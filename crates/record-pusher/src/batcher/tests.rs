@@ -8,7 +8,7 @@ use tokio::task::yield_now;
 
 use super::*;
 use crate::outcome::{Delivery, Outcome, PushError};
-use crate::receipt::receipts;
+use crate::receipt::{Destination, receipts};
 
 type Answer = Result<Vec<TryResult>, TryError>;
 
@@ -87,10 +87,14 @@ impl Fixture {
         if !self.batcher.has_room_for(&entry) {
             self.batcher.flush();
         }
-        for receipt in receipts(&entry, &Arc::from([region()]), vec![reply]) {
+        for receipt in receipts(&entry, &self.destinations(), vec![reply]) {
             self.batcher.put(entry.clone(), receipt).await;
         }
         outcome
+    }
+
+    fn destinations(&self) -> Arc<[Destination]> {
+        Arc::from([Destination { region: region(), counters: self.counters.clone() }])
     }
 
     async fn put(&self, entries: Vec<Entry>) -> Vec<Result<Delivery, String>> {

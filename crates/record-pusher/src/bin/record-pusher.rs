@@ -1,9 +1,12 @@
 //! The `record-pusher` Lambda function.
 
 use clap::Parser;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::tracing::Instrument;
+use lambda_runtime::{Context, LambdaEvent, service_fn};
 use record_pusher::lambda::{PushEvent, handle};
-use record_pusher::{PusherSettings, RecordPusher};
+use record_pusher::metrics::reading;
+use record_pusher::{PusherSettings, RecordPusher, TraceSettings};
+use telemetry::{FunctionMetrics, TraceContext};
 use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
@@ -16,6 +19,9 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 struct Args {
     #[command(flatten)]
     settings: PusherSettings,
+
+    #[command(flatten)]
+    trace: TraceSettings,
 }
 
 #[tokio::main]
@@ -24,11 +30,24 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let args = Args::parse();
     let config = aws_config::load_from_env().await;
     let pusher = RecordPusher::new(&args.settings, &config).await?;
-    let handler = |event: LambdaEvent<PushEvent>| {
-        let pusher = pusher.clone();
+    let metrics = FunctionMetrics::from_env();
+    let handler = async |LambdaEvent { payload, context, .. }: LambdaEvent<PushEvent>| {
+        let (event, pusher) = (traced(payload, &args.trace, &context), pusher.clone());
+        let reader = pusher.clone();
         // A task shares a thread with those of the pusher, which it waits for.
-        let handled = tokio::spawn(async move { handle(&pusher, event.payload).await });
-        async { Ok::<_, lambda_runtime::Error>(handled.await?) }
+        let handled = async move { handle(&pusher, event).await };
+        let handled = tokio::spawn(handled.in_current_span());
+        let response = metrics.of(&context.request_id, handled, || reading(reader.stats())).await;
+        Ok::<_, lambda_runtime::Error>(response?)
     };
     lambda_runtime::run(service_fn(handler)).await
+}
+
+/// The event with the invocation's trace context in its records, if that is wanted and there is one.
+fn traced(event: PushEvent, settings: &TraceSettings, context: &Context) -> PushEvent {
+    let header = context.xray_trace_id.as_deref();
+    match (settings.attribute(), header.and_then(TraceContext::from_xray)) {
+        (Some(attribute), Some(trace)) => event.or_insert(attribute, &trace.to_string()),
+        _ => event,
+    }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use record_pusher::PusherSettings;
+use record_pusher::{PusherSettings, TraceSettings};
+use telemetry::TraceContext;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,6 +51,13 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) settings: PusherSettings,
 
+    #[command(flatten)]
+    pub(crate) trace: TraceSettings,
+
+    /// Trace context for --trace-attribute, such as 00-TRACE-PARENT-01
+    #[arg(long, env)]
+    pub(crate) traceparent: Option<TraceContext>,
+
     /// Stop reading at the first line that is not a JSON object
     #[arg(long, env)]
     pub(crate) fail_fast: bool,
@@ -67,6 +75,11 @@ pub(crate) struct Args {
     /// The summary: text on standard error, or JSON on standard output
     #[arg(long, env, value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
+
+    /// File to append metrics to when the program ends, in CloudWatch's embedded metric format, one line
+    /// of JSON each
+    #[arg(long, env = "METRICS_FILE", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) metrics: Option<PathBuf>,
 
     /// Print the completion script for a shell and exit
     #[arg(long, value_name = "SHELL", exclusive = true)]

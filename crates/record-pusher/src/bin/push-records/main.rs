@@ -2,6 +2,7 @@
 
 mod args;
 mod input;
+mod metrics;
 mod push;
 mod report;
 mod resume;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::stream::{FuturesUnordered, StreamExt};
+use record_pusher::metrics::reading;
 use record_pusher::{Outcome, PushError, Pushed, RecordPusher};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::args::Args;
 use crate::input::{Input, Line, Place};
+use crate::metrics::MetricsFile;
 use crate::report::Report;
 use crate::shutdown::Shutdown;
 use crate::spool::Spool;
@@ -21,15 +23,39 @@ const HANDED_OVER: usize = 4;
 pub(crate) async fn push(args: &Args) -> anyhow::Result<bool> {
     let input = Input::open(&args.files)?;
     let spool = args.spool.as_deref().map(Spool::append_to).transpose()?;
+    let metrics = args.metrics.as_deref().map(MetricsFile::append_to).transpose()?;
     let config = aws_config::load_from_env().await;
     let pusher =
         RecordPusher::new(&args.settings, &config).await.context("the settings do not work")?;
     let shutdown = Shutdown::on_signals(Duration::from_secs(args.drain_seconds))?;
     let report = Report::new(&args.settings.regions, input.size());
-    let run = Run { pusher, report, spool, stream: args.settings.stream.to_string() };
+    let run = Run {
+        pusher: pusher.clone(),
+        trace: Trace::of(args),
+        report,
+        spool,
+        stream: args.settings.stream.to_string(),
+    };
     let report = run.until_done(input.read(args.fail_fast), &shutdown).await?;
+    if let Some(metrics) = metrics {
+        metrics.write(reading(pusher.stats()));
+    }
     report.print(args.output);
     Ok(report.is_complete())
+}
+
+/// What each record gets as an attribute.
+#[derive(Clone)]
+struct Trace {
+    attribute: String,
+    traceparent: String,
+}
+
+impl Trace {
+    fn of(args: &Args) -> Option<Self> {
+        let attribute = args.trace.attribute()?.to_owned();
+        Some(Self { attribute, traceparent: args.traceparent?.to_string() })
+    }
 }
 
 /// A line with what becomes of it.
@@ -42,6 +68,7 @@ struct Fed {
 
 struct Run {
     pusher: RecordPusher,
+    trace: Option<Trace>,
     report: Report,
     spool: Option<Spool>,
     stream: String,
@@ -55,7 +82,7 @@ impl Run {
     ) -> anyhow::Result<Report> {
         let (sender, mut fed) = channel(HANDED_OVER);
         let last = Arc::new(Mutex::new(None));
-        let feeding = feed(self.pusher.clone(), lines, sender, last.clone());
+        let feeding = feed(self.pusher.clone(), self.trace.clone(), lines, sender, last.clone());
         let feeding = tokio::spawn(shutdown.reading.clone().run_until_cancelled_owned(feeding));
         let mut pushed = FuturesUnordered::new();
         let mut is_open = true;
@@ -82,7 +109,7 @@ impl Run {
             let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
             self.report.interrupted_after(last);
         }
-        Ok(self.report.finish(self.pusher.data_key_stats(), self.pusher.region_stats()))
+        Ok(self.report.finish(self.pusher.stats()))
     }
 
     fn settle(&mut self, place: &Place, bytes: usize, outcome: &Result<Outcome, PushError>) {
@@ -90,7 +117,7 @@ impl Run {
             let kept = spool.keep_undelivered(&self.stream, outcome);
             self.give_up_spool_on_error(kept);
         }
-        self.report.pushed(place, bytes, outcome, self.pusher.data_key_stats());
+        self.report.pushed(place, bytes, outcome, || self.pusher.stats().cipher.data_keys);
     }
 
     /// What is pushed is not held up by a disk that is full.
@@ -105,24 +132,28 @@ impl Run {
 /// Hands the lines to the pusher in their order. `last` is the place of the last one.
 async fn feed(
     pusher: RecordPusher,
+    trace: Option<Trace>,
     mut blocks: Receiver<Vec<Line>>,
     fed: Sender<Vec<Fed>>,
     last: Arc<Mutex<Option<Place>>>,
 ) {
     while let Some(lines) = blocks.recv().await {
         let end = lines.last().map(|line| line.place.clone());
-        if fed.send(queue(&pusher, lines).await).await.is_err() {
+        if fed.send(queue(&pusher, trace.as_ref(), lines).await).await.is_err() {
             return;
         }
         *last.lock().unwrap_or_else(PoisonError::into_inner) = end;
     }
 }
 
-async fn queue(pusher: &RecordPusher, lines: Vec<Line>) -> Vec<Fed> {
+async fn queue(pusher: &RecordPusher, trace: Option<&Trace>, lines: Vec<Line>) -> Vec<Fed> {
     let (mut places, mut records) = (Vec::new(), Vec::new());
     for Line { place, bytes, record } in lines {
         places.push((place, bytes, record.as_ref().err().cloned()));
-        records.extend(record);
+        records.extend(record.map(|record| match trace {
+            Some(trace) => record.or_insert(&trace.attribute, &trace.traceparent),
+            None => record,
+        }));
     }
     let mut pushed = pusher.queue_records(records).await.into_iter();
     let fed = |(place, bytes, rejected)| Fed {

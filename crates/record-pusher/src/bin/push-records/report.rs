@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use record_pusher::{CmmStats, Outcome, PushError, RegionName, RegionStats};
+use record_pusher::{CmmStats, Outcome, PushError, PusherStats, RegionName};
 use serde::Serialize;
 
 use crate::args::Output;
@@ -91,14 +91,14 @@ impl Report {
         place: &Place,
         bytes: usize,
         outcome: &Result<Outcome, PushError>,
-        cache: CmmStats,
+        cache: impl FnOnce() -> CmmStats,
     ) {
         self.summary.plaintext_bytes += bytes as u64;
         self.count(place, outcome);
         // To show that costs more than to count.
         if self.summary.records.is_multiple_of(256) {
             self.bar.set_position(self.summary.plaintext_bytes);
-            self.bar.set_message(self.message(cache));
+            self.bar.set_message(self.message(cache()));
         }
     }
 
@@ -158,15 +158,11 @@ impl Report {
     }
 
     /// Ends the progress bar and takes the time.
-    pub(crate) fn finish(
-        mut self,
-        cache: CmmStats,
-        regions: BTreeMap<RegionName, RegionStats>,
-    ) -> Self {
+    pub(crate) fn finish(mut self, stats: PusherStats) -> Self {
         self.bar.finish_and_clear();
         self.summary.elapsed_seconds = self.bar.elapsed().as_secs_f64();
-        self.summary.cache = cache.into();
-        for (name, stats) in regions {
+        self.summary.cache = stats.cipher.data_keys.into();
+        for (name, stats) in stats.regions {
             let region = self.summary.regions.entry(name.to_string()).or_default();
             region.throttled_tries = stats.throttled_tries;
             region.failed_tries = stats.failed_tries;

@@ -1,0 +1,31 @@
+//! The file for metrics.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use telemetry::{Metrics, Reading};
+
+/// The dimension `Service` of the program's metrics.
+const SERVICE: &str = "push-records";
+
+/// A file to append metrics to, from which the CloudWatch agent takes them.
+pub(crate) struct MetricsFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsFile {
+    pub(crate) fn append_to(path: &Path) -> anyhow::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// What was pushed is pushed, whether its metrics can be written or not.
+    pub(crate) fn write(self, reading: Reading) {
+        if let Err(error) = Metrics::new(SERVICE).write(reading, None, &self.file) {
+            eprintln!("cannot write the metrics to {}: {error}", self.path.display());
+        }
+    }
+}
