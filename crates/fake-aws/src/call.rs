@@ -23,8 +23,12 @@ pub enum Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[non_exhaustive]
 pub enum Operation {
+    /// DynamoDB's reads of up to 100 items.
+    BatchGetItem,
     /// DynamoDB's puts and deletes of up to 25 items.
     BatchWriteItem,
+    /// DynamoDB's removal of one item, with a condition or without.
+    DeleteItem,
     /// DynamoDB's description of a table.
     DescribeTable,
     /// DynamoDB's read of one item.
@@ -62,9 +66,12 @@ impl Operation {
     #[must_use]
     pub fn service(self) -> Service {
         match self {
-            Self::BatchWriteItem | Self::DescribeTable | Self::GetItem | Self::PutItem => {
-                Service::DynamoDb
-            }
+            Self::BatchGetItem
+            | Self::BatchWriteItem
+            | Self::DeleteItem
+            | Self::DescribeTable
+            | Self::GetItem
+            | Self::PutItem => Service::DynamoDb,
             Self::DescribeStreamSummary
             | Self::GetRecords
             | Self::GetShardIterator
@@ -108,7 +115,9 @@ fn credential_scope(head: &Parts) -> Option<(&str, &str)> {
 
 fn target(head: &Parts) -> Option<Operation> {
     Some(match header(head, "x-amz-target")? {
+        "DynamoDB_20120810.BatchGetItem" => Operation::BatchGetItem,
         "DynamoDB_20120810.BatchWriteItem" => Operation::BatchWriteItem,
+        "DynamoDB_20120810.DeleteItem" => Operation::DeleteItem,
         "DynamoDB_20120810.DescribeTable" => Operation::DescribeTable,
         "DynamoDB_20120810.GetItem" => Operation::GetItem,
         "DynamoDB_20120810.PutItem" => Operation::PutItem,

@@ -15,6 +15,9 @@ use crate::{ACCOUNT, lock};
 /// DynamoDB's limit on the puts and deletes of one request:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
 const MAX_WRITES: usize = 25;
+/// And on the keys of one, of one table here:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
+const MAX_READS: usize = 100;
 
 /// An item in DynamoDB's JSON: each attribute is an object such as `{"S": "text"}` or
 /// `{"N": "1.50"}`.
@@ -87,18 +90,58 @@ impl DynamoDb {
         Ok(json(&json!({ "UnprocessedItems": unprocessed })))
     }
 
+    /// Leaves each `skip_every`th key unprocessed; none for 0.
+    pub(crate) fn batch_get_item(
+        &self,
+        region: &str,
+        body: &[u8],
+        skip_every: usize,
+    ) -> Result<Answer, ServiceError> {
+        let BatchGetItem { request_items } = parse(body)?;
+        let mut request_items = request_items.into_iter();
+        let (Some((name, Reads { keys, consistent_read })), None) =
+            (request_items.next(), request_items.next())
+        else {
+            return Err(ServiceError::validation("fake-aws reads of one table at a time"));
+        };
+        let mut tables = lock(&self.0);
+        let table = table(&mut tables, region, &name)?;
+        table.check_reads(&keys)?;
+        let (mut items, mut unprocessed) = (Vec::new(), Vec::new());
+        for (index, key) in keys.into_iter().enumerate() {
+            if (index + 1).is_multiple_of(skip_every) {
+                unprocessed.push(key);
+            } else {
+                items.extend(table.items.get(&table.exact_key(&key)?));
+            }
+        }
+        let unprocessed = (!unprocessed.is_empty())
+            .then(|| (name.clone(), Reads { keys: unprocessed, consistent_read }));
+        Ok(json(&json!({
+            "Responses": { name: items },
+            "UnprocessedKeys": BTreeMap::from_iter(unprocessed),
+        })))
+    }
+
     pub(crate) fn put_item(&self, region: &str, body: &[u8]) -> Result<Answer, ServiceError> {
-        let request: PutItem = parse(body)?;
+        let request: WriteOne = parse(body)?;
         let condition = request.condition()?;
         let mut tables = lock(&self.0);
         let table = table(&mut tables, region, &request.table_name)?;
         let key = table.key_of(&request.item)?;
-        let allowed = |existing| condition.is_none_or(|condition| condition.allows(existing));
-        if !allowed(table.items.get(&key)) {
-            let message = "The conditional request failed";
-            return Err(ServiceError::new(400, "ConditionalCheckFailedException", message));
-        }
+        check(condition.as_ref(), table.items.get(&key))?;
         table.items.insert(key, request.item);
+        Ok(json(&json!({})))
+    }
+
+    pub(crate) fn delete_item(&self, region: &str, body: &[u8]) -> Result<Answer, ServiceError> {
+        let request: WriteOne = parse(body)?;
+        let condition = request.condition()?;
+        let mut tables = lock(&self.0);
+        let table = table(&mut tables, region, &request.table_name)?;
+        let key = table.exact_key(&request.item)?;
+        check(condition.as_ref(), table.items.get(&key))?;
+        table.items.remove(&key);
         Ok(json(&json!({})))
     }
 
@@ -168,8 +211,26 @@ enum Write {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct PutItem {
+struct BatchGetItem {
+    request_items: BTreeMap<String, Reads>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Reads {
+    keys: Vec<Item>,
+    /// All reads are consistent.
+    #[serde(default)]
+    consistent_read: bool,
+}
+
+/// A PutItem or a DeleteItem.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct WriteOne {
     table_name: String,
+    /// Of a removal the key.
+    #[serde(alias = "Key")]
     item: Item,
     condition_expression: Option<String>,
     #[serde(default)]
@@ -178,12 +239,20 @@ struct PutItem {
     expression_attribute_values: BTreeMap<String, Value>,
 }
 
-impl PutItem {
+impl WriteOne {
     fn condition(&self) -> Result<Option<Condition>, ServiceError> {
         let (names, values) = (&self.expression_attribute_names, &self.expression_attribute_values);
         let expression = self.condition_expression.as_deref();
         expression.map(|expression| Condition::parse(expression, names, values)).transpose()
     }
+}
+
+fn check(condition: Option<&Condition>, existing: Option<&Item>) -> Result<(), ServiceError> {
+    if condition.is_none_or(|condition| condition.allows(existing)) {
+        return Ok(());
+    }
+    let message = "The conditional request failed";
+    Err(ServiceError::new(400, "ConditionalCheckFailedException", message))
 }
 
 #[derive(Deserialize)]
@@ -230,6 +299,20 @@ impl Table {
             Write::Put { item } => self.key_of(item),
             Write::Delete { key } => self.exact_key(key),
         }
+    }
+
+    /// As many keys as may be, and none twice.
+    fn check_reads(&self, keys: &[Item]) -> Result<(), ServiceError> {
+        if !(1..=MAX_READS).contains(&keys.len()) {
+            return Err(ServiceError::validation("a batch has from 1 to 100 keys"));
+        }
+        let distinct: BTreeSet<_> =
+            keys.iter().map(|key| self.exact_key(key)).collect::<Result<_, _>>()?;
+        if distinct.len() < keys.len() {
+            let message = "Provided list of item keys contains duplicates";
+            return Err(ServiceError::validation(message));
+        }
+        Ok(())
     }
 
     fn exact_key(&self, key: &Item) -> Result<Key, ServiceError> {

@@ -29,7 +29,8 @@ pub enum Fault {
     /// The operation is carried out, and then the connection is reset without an answer.
     AnswerLost,
     /// Some entries of a `PutRecords` fail with `ProvisionedThroughputExceededException`, or some
-    /// requests of a `BatchWriteItem` are left unprocessed. Other operations never have it.
+    /// requests of a `BatchWriteItem` or keys of a `BatchGetItem` are left unprocessed. Other
+    /// operations never have it.
     Partial {
         /// Each so-manyth entry of the call fails: 1 is every entry, 2 is the second, the fourth,
         /// and so on, and 0 is none. A client that repeats what failed comes to an end from 2 up.
@@ -99,9 +100,10 @@ impl Rule {
 
     fn covers(&self, call: &Call) -> bool {
         let possible = match self.fault {
-            Fault::Partial { .. } => {
-                matches!(call.operation, Operation::PutRecords | Operation::BatchWriteItem)
-            }
+            Fault::Partial { .. } => matches!(
+                call.operation,
+                Operation::PutRecords | Operation::BatchGetItem | Operation::BatchWriteItem
+            ),
             Fault::ExpiredIterator => call.operation == Operation::GetRecords,
             _ => true,
         };

@@ -180,7 +180,9 @@ impl Services {
     fn perform(&self, call: &Call, head: &Parts, body: &Bytes, fail_every: usize) -> Answer {
         let region = &call.region;
         let answer = match call.operation {
+            Operation::BatchGetItem => self.dynamodb.batch_get_item(region, body, fail_every),
             Operation::BatchWriteItem => self.dynamodb.batch_write_item(region, body, fail_every),
+            Operation::DeleteItem => self.dynamodb.delete_item(region, body),
             Operation::DescribeTable => self.dynamodb.describe_table(region, body),
             Operation::GetItem => self.dynamodb.get_item(region, body),
             Operation::PutItem => self.dynamodb.put_item(region, body),

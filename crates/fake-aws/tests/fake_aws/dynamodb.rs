@@ -2,7 +2,9 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest,
+};
 use fake_aws::{FakeAws, KeyType};
 use serde_json::json;
 
@@ -135,6 +137,56 @@ async fn a_put_that_must_not_replace_an_attribute_does_not() {
 }
 
 #[tokio::test]
+async fn an_item_is_deleted_only_if_it_is_as_expected() {
+    let (aws, client) = with_version(number("1.0")).await;
+    let delete = |version| {
+        let request = client.delete_item().table_name(TABLE).set_key(Some(key("a", "1")));
+        let request = request.condition_expression("version = :version");
+        request.expression_attribute_values(":version", version).send()
+    };
+    for other in [number("2"), text("1")] {
+        let error = delete(other).await.unwrap_err().into_service_error();
+        assert!(error.is_conditional_check_failed_exception());
+    }
+    delete(number("1")).await.unwrap();
+    assert!(aws.dynamodb().items(REGION, TABLE).is_empty());
+    let error = delete(number("1")).await.unwrap_err().into_service_error();
+    assert!(error.is_conditional_check_failed_exception(), "there is nothing to compare with");
+    let request = client.delete_item().table_name(TABLE).set_key(Some(key("a", "1")));
+    request.send().await.unwrap();
+}
+
+pub(crate) fn read(ids: &[&str]) -> KeysAndAttributes {
+    let keys = ids.iter().map(|id| key(id, "1")).collect();
+    KeysAndAttributes::builder().set_keys(Some(keys)).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_batch_reads_what_there_is() {
+    let (_aws, client) = start().await;
+    assert_eq!(refusal(&client, vec![put("a"), put("b")]).await, None);
+    let request = client.batch_get_item().request_items(TABLE, read(&["b", "unknown", "a"]));
+    let items = request.send().await.unwrap().responses.unwrap().remove(TABLE).unwrap();
+    assert_eq!(items, [key("b", "1"), key("a", "1")]);
+}
+
+#[tokio::test]
+async fn a_batch_of_reads_has_up_to_a_hundred_different_keys() {
+    let (_aws, client) = start().await;
+    let refusal = async |ids: &[&str]| {
+        let request = client.batch_get_item().request_items(TABLE, read(ids));
+        request.send().await.err().and_then(|error| error.code().map(String::from))
+    };
+    let ids: Vec<_> = (0..101).map(|id| id.to_string()).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let code = Some("ValidationException".to_owned());
+    assert_eq!(refusal(&ids[..100]).await, None);
+    assert_eq!(refusal(&ids).await, code);
+    assert_eq!(refusal(&["a", "a"]).await, code);
+    assert_eq!(refusal(&[""]).await, code);
+}
+
+#[tokio::test]
 async fn a_put_replaces_only_what_is_less() {
     let less = "attribute_not_exists(#version) OR #version < :version";
     let or_equal = "attribute_not_exists(#version) OR #version <= :version";
@@ -164,6 +216,7 @@ async fn a_condition_that_is_not_understood_is_refused() {
     let (_aws, client) = start().await;
     for condition in [
         "attribute_exists(#id)",
+        "attribute_not_exists(#id) OR",
         "attribute_not_exists(#id) OR id < :undefined",
         "attribute_not_exists(#id) OR attribute_type(#id, :undefined)",
         "attribute_not_exists(#id) AND #id < :undefined",

@@ -147,6 +147,16 @@ async fn each_second_item_is_left_unprocessed() {
 }
 
 #[tokio::test]
+async fn each_second_key_is_left_unread() {
+    let (aws, client) = dynamodb::start().await;
+    aws.faults().inject(Rule::new(Fault::Partial { every: 2 }).times(1));
+    let keys = dynamodb::read(&["a", "b", "c"]);
+    let output = client.batch_get_item().request_items("messages", keys).send().await.unwrap();
+    let unprocessed = output.unprocessed_keys.unwrap();
+    assert_eq!(unprocessed["messages"].keys, dynamodb::read(&["b"]).keys);
+}
+
+#[tokio::test]
 async fn partial_failure_is_kept_for_calls_that_have_parts() {
     let aws = FakeAws::start().await.unwrap();
     aws.faults().inject(Rule::new(Fault::Partial { every: 1 }).times(1));
