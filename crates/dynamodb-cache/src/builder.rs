@@ -1,0 +1,114 @@
+//! Settings of a cache.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::cache::{Cache, Inner};
+use crate::clock::{Clock, SystemClock};
+use crate::error::CacheError;
+use crate::key::Namespace;
+use crate::store::Store;
+
+/// How long an entry lives unless something else is said: 55 minutes.
+pub const DEFAULT_TIME_TO_LIVE: Duration = Duration::from_mins(55);
+/// Ends are whole seconds.
+pub(crate) const MIN_DURATION: Duration = Duration::from_secs(1);
+
+/// Settings of a [`Cache`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct CacheBuilder<V> {
+    store: Arc<dyn Store>,
+    namespace: Option<String>,
+    time_to_live: Duration,
+    refresh_ahead: Option<Duration>,
+    lease: Option<Duration>,
+    clock: Arc<dyn Clock>,
+    values: PhantomData<fn() -> V>,
+}
+
+impl<V> CacheBuilder<V> {
+    pub(crate) fn new(store: impl Store + 'static) -> Self {
+        Self {
+            store: Arc::new(store),
+            namespace: None,
+            time_to_live: DEFAULT_TIME_TO_LIVE,
+            refresh_ahead: None,
+            lease: None,
+            clock: Arc::new(SystemClock),
+            values: PhantomData,
+        }
+    }
+
+    /// Keeps the keys apart from those of other namespaces of the table. Unless set they are the
+    /// table's partition keys as they are.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// How long entries live unless [`Cache::set_for`] or [`Loaded`](crate::Loaded) says otherwise,
+    /// at least a second. 55 minutes unless set.
+    pub fn time_to_live(mut self, time_to_live: Duration) -> Self {
+        self.time_to_live = time_to_live;
+        self
+    }
+
+    /// Lets [`Cache::get_or_load`] load an entry anew for so long before it ends: one caller does,
+    /// and meanwhile the others are served what is there. If the loader fails, so is that caller.
+    ///
+    /// Off unless set, and then nobody is served anything while an entry is loaded anew.
+    pub fn refresh_ahead(mut self, refresh_ahead: Duration) -> Self {
+        self.refresh_ahead = Some(refresh_ahead);
+        self
+    }
+
+    /// Lets [`Cache::get_or_load`] load an entry in one process at a time, of all that share the
+    /// table. The others wait for the entry.
+    ///
+    /// `length`, at least a second, should be more than a load takes: so long the others wait for
+    /// a process that has ended while it loaded, and for no longer. It costs a conditional write
+    /// and a removal for each load. Off unless set, and then each process loads.
+    pub fn lease(mut self, length: Duration) -> Self {
+        self.lease = Some(length);
+        self
+    }
+
+    /// Takes the time from another clock, in tests.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The cache.
+    ///
+    /// # Errors
+    /// The namespace is empty or has a `#` in it, or a duration is less than a second.
+    pub fn build(self) -> Result<Cache<V>, CacheError> {
+        at_least_a_second("the time-to-live", self.time_to_live)?;
+        at_least_a_second("the lease", self.lease.unwrap_or(MIN_DURATION))?;
+        let namespace = self.namespace.as_deref().map(Namespace::new).transpose()?;
+        Ok(Cache(Arc::new(Inner {
+            store: self.store,
+            namespace: namespace.unwrap_or_default(),
+            time_to_live: self.time_to_live,
+            refresh_ahead: self.refresh_ahead,
+            lease: self.lease,
+            owner: Uuid::new_v4().simple().to_string(),
+            clock: self.clock,
+            counters: <_>::default(),
+            lookups: <_>::default(),
+            refreshes: <_>::default(),
+        })))
+    }
+}
+
+pub(crate) fn at_least_a_second(setting: &'static str, value: Duration) -> Result<(), CacheError> {
+    if value < MIN_DURATION {
+        return Err(CacheError::InvalidDuration { setting, value });
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Requests for a table.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest,
+};
+use tokio::time::timeout;
+
+use super::item::{CACHED_VALUE, EXPIRES_AT, ID, Item, plain, string};
+use super::trouble::Trouble;
+use crate::key::Key;
+use crate::stats::DynamoDbCounters;
+use crate::store::Lease;
+use crate::table_name::TableName;
+
+/// One try of each request that a store makes.
+#[derive(Debug)]
+pub(super) struct Table {
+    client: Client,
+    name: TableName,
+    timeout: Duration,
+    pub(super) counters: DynamoDbCounters,
+}
+
+/// A write of one item.
+#[derive(Debug, Clone)]
+pub(super) enum Write {
+    Put(Key, Item),
+    Delete(Key),
+}
+
+impl Write {
+    pub(super) fn key(&self) -> &Key {
+        let (Self::Put(key, _) | Self::Delete(key)) = self;
+        key
+    }
+}
+
+impl Table {
+    pub(super) fn new(client: &Client, name: TableName, timeout: Duration) -> Self {
+        // Tries are counted here, so the SDK is not to make more of its own.
+        let config = client.config().to_builder().retry_config(RetryConfig::disabled()).build();
+        Self { client: Client::from_conf(config), name, timeout, counters: <_>::default() }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// Of the keys, the items that there are, and the keys that were left unprocessed.
+    pub(super) async fn read(
+        &self,
+        keys: Vec<Key>,
+        consistent: bool,
+    ) -> Result<(Vec<Item>, Vec<Key>), Trouble> {
+        match keys.as_slice() {
+            [key] => Ok((self.read_one(key, consistent).await?, Vec::new())),
+            _ => self.read_batch(keys, consistent).await,
+        }
+    }
+
+    async fn read_one(&self, key: &Key, consistent: bool) -> Result<Vec<Item>, Trouble> {
+        let request = self.client.get_item().table_name(self.name());
+        let request = request.set_key(Some(key_attributes(key))).consistent_read(consistent);
+        let output = self.answer(request.send()).await?;
+        Ok(Vec::from_iter(output.item))
+    }
+
+    async fn read_batch(
+        &self,
+        keys: Vec<Key>,
+        consistent: bool,
+    ) -> Result<(Vec<Item>, Vec<Key>), Trouble> {
+        let reads = KeysAndAttributes::builder()
+            .set_keys(Some(keys.iter().map(key_attributes).collect()))
+            .consistent_read(consistent)
+            .build()
+            .expect("the keys are set");
+        let request = self.client.batch_get_item().request_items(self.name(), reads);
+        let output = self.answer(request.send()).await?;
+        let items = output.responses.and_then(|mut tables| tables.remove(self.name()));
+        let left = output.unprocessed_keys.and_then(|mut tables| tables.remove(self.name()));
+        let left: Vec<_> = left.map(|left| left.keys).unwrap_or_default();
+        let left = self.those(keys, Key::id, left.iter().filter_map(id));
+        Ok((items.unwrap_or_default(), left))
+    }
+
+    /// No items, and the writes that were left unprocessed.
+    pub(super) async fn write(
+        &self,
+        writes: Vec<Write>,
+    ) -> Result<(Vec<Item>, Vec<Write>), Trouble> {
+        let left = match writes.as_slice() {
+            [write] => self.write_one(write).await.map(|()| Vec::new()),
+            _ => self.write_batch(writes).await,
+        };
+        Ok((Vec::new(), left?))
+    }
+
+    async fn write_one(&self, write: &Write) -> Result<(), Trouble> {
+        match write {
+            Write::Put(_, item) => {
+                let request = self.client.put_item().table_name(self.name());
+                self.answer(request.set_item(Some(item.clone())).send()).await.map(drop)
+            }
+            Write::Delete(key) => {
+                let request = self.client.delete_item().table_name(self.name());
+                self.answer(request.set_key(Some(key_attributes(key))).send()).await.map(drop)
+            }
+        }
+    }
+
+    async fn write_batch(&self, writes: Vec<Write>) -> Result<Vec<Write>, Trouble> {
+        let requests = writes.iter().map(write_request).collect();
+        let request = self.client.batch_write_item().request_items(self.name(), requests);
+        let output = self.answer(request.send()).await?;
+        let left = output.unprocessed_items.and_then(|mut tables| tables.remove(self.name()));
+        let left = left.unwrap_or_default();
+        Ok(self.those(writes, |write| write.key().id(), left.iter().filter_map(written_id)))
+    }
+
+    /// Those of what was sent that DynamoDB left unprocessed.
+    fn those<'a, T>(
+        &self,
+        sent: Vec<T>,
+        id_of: impl Fn(&T) -> &str,
+        left: impl Iterator<Item = &'a str>,
+    ) -> Vec<T> {
+        let left: Vec<_> = left.collect();
+        self.counters.unprocessed(left.len());
+        sent.into_iter().filter(|sent| left.contains(&id_of(sent))).collect()
+    }
+
+    /// Whether the lease was free, had ended, or is this owner's already. The last is so when the
+    /// answer to an earlier try was lost.
+    pub(super) async fn acquire(
+        &self,
+        lease: &Lease,
+        now: AttributeValue,
+    ) -> Result<bool, Trouble> {
+        let free = format!(
+            "attribute_not_exists({ID}) OR {EXPIRES_AT} <= :now OR {CACHED_VALUE} = :owner"
+        );
+        let item = plain(&lease.key, lease.owner.clone(), lease.until);
+        let request = self.client.put_item().table_name(self.name()).set_item(Some(item));
+        let request = request
+            .condition_expression(free)
+            .expression_attribute_values(":now", now)
+            .expression_attribute_values(":owner", string(&lease.owner));
+        holds(self.answer(request.send()).await)
+    }
+
+    pub(super) async fn release(&self, lease: &Lease) -> Result<bool, Trouble> {
+        let request = self.client.delete_item().table_name(self.name());
+        let request = request
+            .set_key(Some(key_attributes(&lease.key)))
+            .condition_expression(format!("{CACHED_VALUE} = :owner"))
+            .expression_attribute_values(":owner", string(&lease.owner));
+        holds(self.answer(request.send()).await)
+    }
+
+    async fn answer<T, E: ProvideErrorMetadata>(
+        &self,
+        sent: impl Future<Output = Result<T, SdkError<E>>>,
+    ) -> Result<T, Trouble> {
+        self.counters.request();
+        let answer = match timeout(self.timeout, sent).await {
+            Ok(answer) => answer.map_err(Trouble::from),
+            Err(_) => Err(Trouble::late(self.timeout)),
+        };
+        if let Err(trouble) = &answer
+            && !trouble.is_failed_condition()
+        {
+            self.counters.failure(trouble.is_throttling);
+        }
+        answer
+    }
+}
+
+/// Whether the condition of a write was so.
+fn holds<T>(answer: Result<T, Trouble>) -> Result<bool, Trouble> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(trouble) if trouble.is_failed_condition() => Ok(false),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+fn key_attributes(key: &Key) -> Item {
+    HashMap::from([(ID.to_owned(), string(key.id()))])
+}
+
+fn write_request(write: &Write) -> WriteRequest {
+    match write {
+        Write::Put(_, item) => {
+            let put = PutRequest::builder().set_item(Some(item.clone()));
+            WriteRequest::builder().put_request(put.build().expect("the item is set")).build()
+        }
+        Write::Delete(key) => {
+            let delete = DeleteRequest::builder().set_key(Some(key_attributes(key)));
+            WriteRequest::builder().delete_request(delete.build().expect("the key is set")).build()
+        }
+    }
+}
+
+/// What an item, or a key, has as its id.
+pub(super) fn id(item: &Item) -> Option<&str> {
+    item.get(ID)?.as_s().ok().map(String::as_str)
+}
+
+fn written_id(request: &WriteRequest) -> Option<&str> {
+    match (&request.put_request, &request.delete_request) {
+        (Some(put), _) => id(&put.item),
+        (None, delete) => id(&delete.as_ref()?.key),
+    }
+}

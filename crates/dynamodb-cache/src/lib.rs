@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod cache;
+mod clock;
+mod dynamodb;
+mod error;
+mod flight;
+mod key;
+mod load;
+mod local_store;
+mod stats;
+mod store;
+mod table_name;
+mod tiered_store;
+mod value;
+
+pub use builder::{CacheBuilder, DEFAULT_TIME_TO_LIVE};
+pub use cache::Cache;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use dynamodb::{DynamoDbStore, DynamoDbStoreBuilder, OnTrouble};
+pub use error::{CacheError, ErrorKind};
+pub use key::{Key, KeyProblem};
+pub use load::Loaded;
+pub use local_store::LocalStore;
+pub use stats::{CacheStats, DynamoDbStats, LocalStats};
+pub use store::{Entry, Freshness, Lease, Lookup, Miss, Store};
+pub use table_name::{InvalidTableName, TableName};
+pub use tiered_store::TieredStore;
+pub use value::{Cacheable, Json, Unreadable, Unwritable, Value};

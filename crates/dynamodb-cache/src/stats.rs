@@ -1,0 +1,174 @@
+//! What caches and stores have done so far.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::store::Miss;
+
+/// What a cache and its clones have done. Counts only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Lookups of a key that found a value.
+    pub hits: u64,
+    /// Lookups that found nothing.
+    pub absent: u64,
+    /// Lookups that found an entry that had ended.
+    pub expired: u64,
+    /// Lookups that found what is no value of this cache; the log says which and why.
+    pub unreadable: u64,
+    /// Lookups that counted as misses because the store was in trouble.
+    pub unavailable: u64,
+    /// Values that were stored, and entries that were removed.
+    pub written: u64,
+    /// Values that were not stored, and entries that were not removed, because the store was in
+    /// trouble; and loaded values that do not fit.
+    pub not_written: u64,
+    /// Loaders that were run.
+    pub loads: u64,
+    /// Loaders that failed.
+    pub failed_loads: u64,
+    /// Calls that got what another call looked up or loaded.
+    pub joined: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    hits: AtomicU64,
+    absent: AtomicU64,
+    expired: AtomicU64,
+    unreadable: AtomicU64,
+    unavailable: AtomicU64,
+    written: AtomicU64,
+    not_written: AtomicU64,
+    loads: AtomicU64,
+    failed_loads: AtomicU64,
+    joined: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn lookup<T>(&self, found: &Result<T, Miss>) {
+        let counter = match found {
+            Ok(_) => &self.hits,
+            Err(Miss::Absent) => &self.absent,
+            Err(Miss::Expired) => &self.expired,
+            Err(Miss::Unreadable(_)) => &self.unreadable,
+            Err(Miss::Unavailable) => &self.unavailable,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn writes(&self, written: usize, not_written: usize) {
+        self.written.fetch_add(written as u64, Relaxed);
+        self.not_written.fetch_add(not_written as u64, Relaxed);
+    }
+
+    pub(crate) fn load(&self) {
+        self.loads.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn failed_load(&self) {
+        self.failed_loads.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn joined(&self) {
+        self.joined.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> CacheStats {
+        CacheStats {
+            hits: self.hits.load(Relaxed),
+            absent: self.absent.load(Relaxed),
+            expired: self.expired.load(Relaxed),
+            unreadable: self.unreadable.load(Relaxed),
+            unavailable: self.unavailable.load(Relaxed),
+            written: self.written.load(Relaxed),
+            not_written: self.not_written.load(Relaxed),
+            loads: self.loads.load(Relaxed),
+            failed_loads: self.failed_loads.load(Relaxed),
+            joined: self.joined.load(Relaxed),
+        }
+    }
+}
+
+/// What a [`DynamoDbStore`](crate::DynamoDbStore) and its clones have asked of DynamoDB. Counts
+/// only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct DynamoDbStats {
+    /// Requests, repetitions among them.
+    pub requests: u64,
+    /// Requests that were throttled.
+    pub throttled: u64,
+    /// Requests that failed for another reason.
+    pub failed: u64,
+    /// Keys and items of batches that DynamoDB left unprocessed.
+    pub unprocessed: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct DynamoDbCounters {
+    requests: AtomicU64,
+    throttled: AtomicU64,
+    failed: AtomicU64,
+    unprocessed: AtomicU64,
+}
+
+impl DynamoDbCounters {
+    pub(crate) fn request(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn failure(&self, is_throttling: bool) {
+        let counter = if is_throttling { &self.throttled } else { &self.failed };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn unprocessed(&self, entries: usize) {
+        self.unprocessed.fetch_add(entries as u64, Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> DynamoDbStats {
+        DynamoDbStats {
+            requests: self.requests.load(Relaxed),
+            throttled: self.throttled.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            unprocessed: self.unprocessed.load(Relaxed),
+        }
+    }
+}
+
+/// What a [`LocalStore`](crate::LocalStore) and its clones have done, and hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct LocalStats {
+    /// Lookups that found an entry. Only grows.
+    pub hits: u64,
+    /// Lookups that did not. Only grows.
+    pub misses: u64,
+    /// Entries held now, those among them that have ended and were not asked for since.
+    pub entries: u64,
+    /// Bytes held now, as [`LocalStore::new`](crate::LocalStore::new) counts them.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct LocalCounters {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl LocalCounters {
+    pub(crate) fn lookup(&self, found: bool) {
+        let counter = if found { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn read(&self, entries: usize, bytes: u64) -> LocalStats {
+        LocalStats {
+            hits: self.hits.load(Relaxed),
+            misses: self.misses.load(Relaxed),
+            entries: entries as u64,
+            bytes,
+        }
+    }
+}

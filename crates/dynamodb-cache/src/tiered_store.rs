@@ -1,0 +1,154 @@
+//! A store in this process in front of another.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use futures::future::{BoxFuture, FutureExt};
+
+use crate::error::CacheError;
+use crate::key::Key;
+use crate::local_store::LocalStore;
+use crate::store::{Entry, Freshness, Lease, Lookup, Store};
+
+const STRIPES: usize = 64;
+
+/// A [`LocalStore`] in front of another store, of which it holds copies.
+///
+/// - This process sees its own writes and removals once they have ended: no lookup that began
+///   before brings back what was there. For that the store behind is asked for what is latest.
+/// - It sees those of others at the latest when its copy reaches the local store's maximum age.
+/// - A value that the store behind did not take because of trouble is held here all the same.
+#[derive(Debug, Clone)]
+pub struct TieredStore {
+    front: LocalStore,
+    back: Arc<dyn Store>,
+    writes: Arc<Writes>,
+}
+
+impl TieredStore {
+    pub(crate) fn new(front: LocalStore, back: impl Store + 'static) -> Self {
+        Self { front, back: Arc::new(back), writes: Arc::default() }
+    }
+
+    /// Looks into the store behind for those keys that are not in front.
+    async fn get_both(&self, keys: &[Key], now: SystemTime) -> Result<Vec<Lookup>, CacheError> {
+        let mut lookups = Vec::with_capacity(keys.len());
+        let (mut missing, mut asked) = (Vec::new(), Vec::new());
+        for (place, key) in keys.iter().enumerate() {
+            let writes = self.writes.count(key);
+            let found = self.front.find(key, now);
+            if found.is_err() {
+                missing.push((place, writes));
+                asked.push(key.clone());
+            }
+            lookups.push(found);
+        }
+        if !asked.is_empty() {
+            let answers = self.back.get(&asked, Freshness::Latest, now).await?;
+            for (((place, writes), key), answer) in missing.into_iter().zip(asked).zip(answers) {
+                if let Ok(entry) = &answer {
+                    self.copy(key, entry, writes, now);
+                }
+                lookups[place] = answer;
+            }
+        }
+        Ok(lookups)
+    }
+
+    /// Holds what was looked up, unless the key may have been written meanwhile.
+    fn copy(&self, key: Key, entry: &Entry, writes_before: u64, now: SystemTime) {
+        let writes = self.writes.of(&key);
+        if *writes == writes_before {
+            self.front.insert(key, entry.clone(), now);
+        }
+    }
+
+    fn hold(&self, key: Key, entry: Entry, now: SystemTime) {
+        let mut writes = self.writes.of(&key);
+        *writes += 1;
+        self.front.insert(key, entry, now);
+    }
+
+    fn forget(&self, key: &Key) {
+        let mut writes = self.writes.of(key);
+        *writes += 1;
+        self.front.remove(key);
+    }
+}
+
+impl Store for TieredStore {
+    fn get<'a>(
+        &'a self,
+        keys: &'a [Key],
+        freshness: Freshness,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Vec<Lookup>, CacheError>> {
+        match freshness {
+            Freshness::Eventual => self.get_both(keys, now).boxed(),
+            Freshness::Latest => self.back.get(keys, freshness, now),
+        }
+    }
+
+    fn set(
+        &self,
+        entries: Vec<(Key, Entry)>,
+        now: SystemTime,
+    ) -> BoxFuture<'_, Result<Vec<Key>, CacheError>> {
+        async move {
+            let stored = self.back.set(entries.clone(), now).await;
+            for (key, entry) in entries {
+                match stored {
+                    Ok(_) => self.hold(key, entry, now),
+                    // It may have been stored or not.
+                    Err(_) => self.forget(&key),
+                }
+            }
+            stored
+        }
+        .boxed()
+    }
+
+    fn delete<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Key>, CacheError>> {
+        async move {
+            let deleted = self.back.delete(keys).await;
+            keys.iter().for_each(|key| self.forget(key));
+            deleted
+        }
+        .boxed()
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        lease: &'a Lease,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<bool, CacheError>> {
+        self.back.acquire(lease, now)
+    }
+
+    fn release<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, ()> {
+        self.back.release(lease)
+    }
+}
+
+/// Counts of the writes of keys; some keys share a count.
+#[derive(Debug)]
+struct Writes([Mutex<u64>; STRIPES]);
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl Writes {
+    fn count(&self, key: &Key) -> u64 {
+        *self.of(key)
+    }
+
+    fn of(&self, key: &Key) -> MutexGuard<'_, u64> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+        let stripe = usize::try_from(hash % STRIPES as u64).expect("it is less than 64");
+        self.0[stripe].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

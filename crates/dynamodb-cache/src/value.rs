@@ -1,0 +1,193 @@
+//! What can be cached, and what a store keeps of it.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a store keeps.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A text, of which JSON is one.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// That there is nothing: the result of a search that found nothing.
+    Nothing,
+}
+
+impl Value {
+    /// Bytes of the content.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Nothing => 0,
+        }
+    }
+
+    /// Whether there is no content.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a text",
+            Self::Bytes(_) => "bytes",
+            Self::Nothing => "nothing",
+        }
+    }
+
+    fn is_not(&self, wanted: &'static str) -> Unreadable {
+        Unreadable::Kind { found: self.kind(), wanted }
+    }
+}
+
+/// Shows no content.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} bytes", self.kind(), self.len())
+    }
+}
+
+/// What can be cached: a [`String`], a `Vec<u8>`, whatever serde can write as [`Json`], and an
+/// [`Option`] of these, whose `None` remembers that there is nothing.
+pub trait Cacheable: Sized {
+    /// What a store keeps.
+    ///
+    /// # Errors
+    /// The value cannot be written.
+    fn to_value(&self) -> Result<Value, Unwritable>;
+
+    /// The reverse.
+    ///
+    /// # Errors
+    /// A value of another type was written.
+    fn from_value(value: Value) -> Result<Self, Unreadable>;
+}
+
+/// As it is, so that programs that know nothing of this crate read and write the same.
+impl Cacheable for String {
+    fn to_value(&self) -> Result<Value, Unwritable> {
+        Ok(Value::Text(self.clone()))
+    }
+
+    fn from_value(value: Value) -> Result<Self, Unreadable> {
+        match value {
+            Value::Text(text) => Ok(text),
+            other => Err(other.is_not("a text")),
+        }
+    }
+}
+
+impl Cacheable for Vec<u8> {
+    fn to_value(&self) -> Result<Value, Unwritable> {
+        Ok(Value::Bytes(self.clone()))
+    }
+
+    fn from_value(value: Value) -> Result<Self, Unreadable> {
+        match value {
+            Value::Bytes(bytes) => Ok(bytes),
+            other => Err(other.is_not("bytes")),
+        }
+    }
+}
+
+/// A value that is stored as JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Json<T>(pub T);
+
+impl<T: Serialize + DeserializeOwned> Cacheable for Json<T> {
+    fn to_value(&self) -> Result<Value, Unwritable> {
+        serde_json::to_string(&self.0).map(Value::Text).map_err(|_| Unwritable)
+    }
+
+    fn from_value(value: Value) -> Result<Self, Unreadable> {
+        let Value::Text(json) = value else { return Err(value.is_not("JSON")) };
+        // The error's text may quote the value, so it is not used.
+        serde_json::from_str(&json)
+            .map(Self)
+            .map_err(|error| Unreadable::Json { line: error.line(), column: error.column() })
+    }
+}
+
+/// Shows no content.
+impl<T> fmt::Debug for Json<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Json(..)")
+    }
+}
+
+impl<T: Cacheable> Cacheable for Option<T> {
+    fn to_value(&self) -> Result<Value, Unwritable> {
+        self.as_ref().map_or(Ok(Value::Nothing), T::to_value)
+    }
+
+    fn from_value(value: Value) -> Result<Self, Unreadable> {
+        match value {
+            Value::Nothing => Ok(None),
+            value => T::from_value(value).map(Some),
+        }
+    }
+}
+
+/// Serde cannot write the value as JSON: it has a map whose keys are no texts, or its own
+/// `Serialize` fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the value cannot be written as JSON")]
+pub struct Unwritable;
+
+/// Why what a store has is not a value of the cache: it is damaged, or somebody else's. It quotes
+/// nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// An attribute of the item is missing, or has another type.
+    #[error("its attribute {name} is missing or not of type {attribute_type}")]
+    Attribute {
+        /// The attribute's name.
+        name: &'static str,
+        /// DynamoDB's name of the type.
+        attribute_type: &'static str,
+    },
+    /// `expires_at` is a number, and no time.
+    #[error("its attribute expires_at is no time in seconds since 1970")]
+    Expiry,
+    /// An attribute of the item has a value that this version does not know.
+    #[error("its attribute {name} has an unknown value")]
+    Unknown {
+        /// The attribute's name.
+        name: &'static str,
+    },
+    /// `cached_value` should be base64.
+    #[error("its attribute cached_value is not base64")]
+    Base64,
+    /// The compressed content is damaged.
+    #[error("its content is not what gzip writes, or not UTF-8")]
+    Compression,
+    /// More than a cache ever writes.
+    #[error("its content has more than {limit} bytes when decompressed")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// A value of another kind.
+    #[error("it is {found}, and not {wanted}")]
+    Kind {
+        /// What there is.
+        found: &'static str,
+        /// What the type of the cache calls for.
+        wanted: &'static str,
+    },
+    /// No JSON, or JSON of another type.
+    #[error("it is not the expected JSON from line {line}, column {column} on")]
+    Json {
+        /// Line in the text, from 1.
+        line: usize,
+        /// Column in the line, from 1.
+        column: usize,
+    },
+}

@@ -1,0 +1,17 @@
+//! The cache through its public interface, over every store.
+
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
+
+mod conformance;
+mod fixture;
+mod items;
+mod keys;
+mod leases;
+mod loading;
+mod model;
+mod oauth_token;
+#[path = "../../examples/oauth_token/provider.rs"]
+mod provider;
+mod secrets;
+mod tiers;
+mod trouble;

@@ -1,0 +1,86 @@
+//! No value is shown, whatever happens to it.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use dynamodb_cache::{Cache, Entry, Json, LocalStore, Lookup, Value};
+use fake_aws::{Fault, Rule};
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::fixture::{Fixture, item, number, text};
+
+const SECRET: &str = "v3ry-s3cret";
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Token {
+    secret: String,
+}
+
+/// What this crate logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[test]
+fn debug_output_shows_sizes_only() {
+    let token = Token { secret: SECRET.to_owned() };
+    let [text, bytes] = [Value::Text(SECRET.into()), Value::Bytes(SECRET.into())];
+    assert_eq!(format!("{text:?}"), "a text of 11 bytes");
+    assert_eq!(format!("{bytes:?}"), "bytes of 11 bytes");
+    assert_eq!(format!("{:?}", Value::Nothing), "nothing of 0 bytes");
+    assert_eq!(format!("{:?}", Json(token)), "Json(..)");
+    let lookup: Lookup = Ok(Entry { value: text, expires_at: std::time::UNIX_EPOCH });
+    assert!(!format!("{lookup:?}").contains(SECRET));
+}
+
+#[tokio::test]
+async fn errors_and_logs_quote_no_value() {
+    let log = Log::default();
+    let (writer, ours) = (log.clone(), fmt::layer().with_ansi(false));
+    let ours = ours.with_writer(move || writer.clone()).with_filter(LevelFilter::TRACE);
+    let ours = ours.with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
+        metadata.target().starts_with("dynamodb_cache")
+    }));
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(ours));
+    let fixture = Fixture::new().await;
+    let json = format!(r#"{{"secret":"{SECRET}""#);
+    let wrong_type = format!(r#"{{"secret":["{SECRET}"]}}"#);
+    let tokens = fixture.over(LocalStore::new(1 << 20).in_front_of(fixture.store()));
+    let tokens: Cache<Json<Token>> = tokens.build().unwrap();
+    for (key, content) in [("cut", json), ("type", wrong_type), ("none", SECRET.to_owned())] {
+        let end = number("9999999999");
+        let attributes = [("id", text(key)), ("cached_value", text(&content)), ("expires_at", end)];
+        fixture.put(item(attributes)).await;
+        assert!(tokens.get(key).await.unwrap().is_none());
+        assert!(log.text().contains(key), "the log says which, and why");
+    }
+    fixture.aws.faults().inject(Rule::new(Fault::Throttle));
+    let token = Json(Token { secret: SECRET.to_owned() });
+    assert!(!tokens.set("key", &token).await.unwrap());
+    let large = fixture.cache().set("key", &SECRET.repeat(100_000)).await.unwrap_err();
+    let loading = tokens.get_or_load("large", async || {
+        Ok::<_, std::io::Error>(Json(Token { secret: SECRET.repeat(100_000) }))
+    });
+    loading.await.unwrap();
+    let shown = format!("{} {large} {large:?} {tokens:?}", log.text());
+    assert!(shown.contains("ThrottlingException") && shown.contains("is not stored"), "{shown}");
+    assert!(!shown.contains(SECRET), "{shown}");
+}
