@@ -52,7 +52,8 @@ impl<V: Cacheable + Clone> Cache<V> {
     /// [`refresh_ahead`](crate::CacheBuilder::refresh_ahead) hardly anyone waits.
     ///
     /// What was loaded is returned even if it could not be stored; that is counted and logged. A
-    /// cache has no time limit for its loader.
+    /// cache has no time limit for its loader, and a loader that asks for its own key waits for
+    /// itself.
     ///
     /// # Errors
     /// The key cannot be, the loader failed, or the store was in trouble when it was asked, and is

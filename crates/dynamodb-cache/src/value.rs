@@ -54,7 +54,7 @@ impl fmt::Debug for Value {
 }
 
 /// What can be cached: a [`String`], a `Vec<u8>`, whatever serde can write as [`Json`], and an
-/// [`Option`] of these, whose `None` remembers that there is nothing.
+/// [`Option`] of one of these three, whose `None` remembers that there is nothing.
 pub trait Cacheable: Sized {
     /// What a store keeps.
     ///

@@ -163,6 +163,7 @@ impl Store for Slow {
         freshness: Freshness,
         now: SystemTime,
     ) -> BoxFuture<'a, Result<Vec<Lookup>, CacheError>> {
+        assert_eq!(freshness, Freshness::Latest, "a copy of what is behind may be used for long");
         async move {
             let found = self.store.get(keys, freshness, now).await;
             self.looked_up.add_permits(1);
