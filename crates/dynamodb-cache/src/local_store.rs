@@ -41,9 +41,10 @@ struct Held {
 }
 
 impl LocalStore {
-    /// An empty store for `max_bytes` bytes, of keys, values and 256 more for each entry. It keeps
-    /// no value that would fill a large part of it: of a store of a MiB or less, nearly all; of a
-    /// larger one, less than a MiB is always kept.
+    /// An empty store for `max_bytes` bytes, of keys, values and 256 more for each entry.
+    ///
+    /// An entry that would take nearly all of it is not kept, and in a store of more than a MiB
+    /// one of nearly a MiB or more may not be.
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);

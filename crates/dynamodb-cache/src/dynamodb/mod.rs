@@ -71,8 +71,8 @@ impl DynamoDbStoreBuilder {
 
     /// Compresses values of more than so many bytes, with gzip. None unless set.
     ///
-    /// A value that does not fit into an item of 400 KB is refused, so a value up to which no
-    /// compression is wanted is at most that. Other programs see a compressed text as base64.
+    /// Other programs see a compressed text as base64. What does not fit into an item of 400 KB
+    /// even so is refused, and what has more than 16 MiB before.
     pub fn compress_above(mut self, bytes: usize) -> Self {
         self.compress_above = Some(bytes);
         self

@@ -106,6 +106,15 @@ async fn a_write_that_may_have_failed_leaves_nothing_in_front() {
 }
 
 #[tokio::test]
+async fn what_the_table_refuses_is_not_in_front_either() {
+    let fixture = Fixture::new().await;
+    let cache = tiered(&fixture);
+    cache.set("a", &value("fits")).await.unwrap();
+    assert!(cache.set("a", &"x".repeat(500_000)).await.is_err());
+    assert_eq!(cache.get("a").await.unwrap(), Some(value("fits")));
+}
+
+#[tokio::test]
 async fn a_local_store_stays_within_its_bytes() {
     for max_bytes in [10_000, 3 << 20] {
         let store = LocalStore::new(max_bytes);
