@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use self::item::Item;
-use self::table::{Table, Write};
+use self::table::{Answer, Table, Write};
 pub use self::trouble::OnTrouble;
 use self::trouble::Trouble;
 use crate::error::CacheError;
@@ -175,15 +175,15 @@ impl Inner {
         Ok(sent.left.iter().map(|write| write.key().clone()).collect())
     }
 
-    /// Sends requests of up to so many entries each.
+    /// Sends entries in requests of at most so many each.
     async fn send_all<'a, T: Clone + Send>(
         &'a self,
         entries: Vec<T>,
-        at_once: usize,
-        send: impl Fn(Vec<T>) -> BoxFuture<'a, Result<(Vec<Item>, Vec<T>), Trouble>> + Copy + Send,
+        at_most: usize,
+        try_once: impl Fn(Vec<T>) -> BoxFuture<'a, Answer<T>> + Copy + Send,
     ) -> Result<Sent<T>, CacheError> {
-        let chunks: Vec<_> = entries.chunks(at_once).map(<[T]>::to_vec).collect();
-        let requests = stream::iter(chunks).map(|chunk| self.send(chunk, send));
+        let chunks: Vec<_> = entries.chunks(at_most).map(<[T]>::to_vec).collect();
+        let requests = stream::iter(chunks).map(|chunk| self.send(chunk, try_once));
         let mut ended = pin!(requests.buffer_unordered(REQUESTS_AT_ONCE));
         let mut all = Sent::default();
         while let Some(sent) = ended.next().await {
@@ -198,12 +198,12 @@ impl Inner {
     async fn send<'a, T: Clone + Send>(
         &'a self,
         entries: Vec<T>,
-        send: impl Fn(Vec<T>) -> BoxFuture<'a, Result<(Vec<Item>, Vec<T>), Trouble>> + Send,
+        try_once: impl Fn(Vec<T>) -> BoxFuture<'a, Answer<T>> + Send,
     ) -> Sent<T> {
         let mut sent = Sent { items: Vec::new(), left: entries, trouble: None };
         let mut tries = self.on_trouble.tries();
         loop {
-            let trouble = match send(sent.left.clone()).await {
+            let trouble = match try_once(sent.left.clone()).await {
                 Ok((items, left)) => {
                     sent.items.extend(items);
                     if left.is_empty() {

@@ -28,6 +28,9 @@ pub(super) struct Table {
     pub(super) counters: DynamoDbCounters,
 }
 
+/// What one try gave: items, and those entries of the request that were left unprocessed.
+pub(super) type Answer<T> = Result<(Vec<Item>, Vec<T>), Trouble>;
+
 /// A write of one item.
 #[derive(Debug, Clone)]
 pub(super) enum Write {
@@ -53,12 +56,8 @@ impl Table {
         self.name.as_str()
     }
 
-    /// Of the keys, the items that there are, and the keys that were left unprocessed.
-    pub(super) async fn read(
-        &self,
-        keys: Vec<Key>,
-        consistent: bool,
-    ) -> Result<(Vec<Item>, Vec<Key>), Trouble> {
+    /// The items that there are of these keys.
+    pub(super) async fn read(&self, keys: Vec<Key>, consistent: bool) -> Answer<Key> {
         match keys.as_slice() {
             [key] => Ok((self.read_one(key, consistent).await?, Vec::new())),
             _ => self.read_batch(keys, consistent).await,
@@ -72,11 +71,7 @@ impl Table {
         Ok(Vec::from_iter(output.item))
     }
 
-    async fn read_batch(
-        &self,
-        keys: Vec<Key>,
-        consistent: bool,
-    ) -> Result<(Vec<Item>, Vec<Key>), Trouble> {
+    async fn read_batch(&self, keys: Vec<Key>, consistent: bool) -> Answer<Key> {
         let reads = KeysAndAttributes::builder()
             .set_keys(Some(keys.iter().map(key_attributes).collect()))
             .consistent_read(consistent)
@@ -91,16 +86,13 @@ impl Table {
         Ok((items.unwrap_or_default(), left))
     }
 
-    /// No items, and the writes that were left unprocessed.
-    pub(super) async fn write(
-        &self,
-        writes: Vec<Write>,
-    ) -> Result<(Vec<Item>, Vec<Write>), Trouble> {
+    /// Makes writes of different keys. There are no items in the answer.
+    pub(super) async fn write(&self, writes: Vec<Write>) -> Answer<Write> {
         let left = match writes.as_slice() {
             [write] => self.write_one(write).await.map(|()| Vec::new()),
             _ => self.write_batch(writes).await,
         };
-        Ok((Vec::new(), left?))
+        left.map(|left| (Vec::new(), left))
     }
 
     async fn write_one(&self, write: &Write) -> Result<(), Trouble> {
