@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures reads through dynamodb-cache, with a local store and without, and beside it plain_cache.py.
 
-Prints the figures as JSON. They are of the difference between a short and a long run, so that neither program's start-up
-is in them.
+Prints the figures as JSON. They are of the difference between a short and a long run, so that neither program's
+start-up is in them.
 """
 
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values with a time-to-live in a DynamoDB table, in Python and in the plain way; and reads of them, as cache_reads does."""
+"""Values with a time-to-live in a DynamoDB table, in Python and in the plain way, and reads of them."""
 
 import sys
 import time
