@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures::future::{BoxFuture, FutureExt, ready};
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -20,7 +20,6 @@ use crate::tiered_store::TieredStore;
 const ENTRY_BYTES: u64 = 256;
 /// No entry is larger than a shard, and few are larger than this.
 const SHARD_BYTES: u64 = 1 << 20;
-const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60);
 
 /// Entries in this process, up to so many bytes. The ones that are asked for least go first. Clones
 /// share them.
@@ -30,7 +29,6 @@ const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct LocalStore {
     entries: Arc<Cache<Key, Arc<Held>, Bytes>>,
-    max_age: Duration,
     counters: Arc<LocalCounters>,
 }
 
@@ -58,15 +56,7 @@ impl LocalStore {
         let hash_builder = DefaultHashBuilder::default();
         let entries =
             Cache::with_options(options, Bytes, hash_builder, DefaultLifecycle::default());
-        Self { entries: Arc::new(entries), max_age: DEFAULT_MAX_AGE, counters: Arc::default() }
-    }
-
-    /// Holds entries for at most so long, and so bounds for how long this process may miss what
-    /// others write or delete in the store behind. 60 seconds unless set.
-    #[must_use]
-    pub fn max_age(mut self, max_age: Duration) -> Self {
-        self.max_age = max_age;
-        self
+        Self { entries: Arc::new(entries), counters: Arc::default() }
     }
 
     /// Puts this store in front of another.
@@ -96,9 +86,9 @@ impl LocalStore {
         Err(Miss::Expired)
     }
 
-    pub(crate) fn insert(&self, key: Key, entry: Entry, now: SystemTime) {
-        let oldest = now.checked_add(self.max_age).unwrap_or(entry.expires_at);
-        let until = entry.expires_at.min(oldest);
+    /// Holds an entry until its end, or until `until` if that is before.
+    pub(crate) fn insert(&self, key: Key, entry: Entry, until: SystemTime) {
+        let until = until.min(entry.expires_at);
         self.entries.insert(key, Arc::new(Held { entry, until }));
     }
 
@@ -126,10 +116,11 @@ impl Store for LocalStore {
     fn set(
         &self,
         entries: Vec<(Key, Entry)>,
-        now: SystemTime,
+        _: SystemTime,
     ) -> BoxFuture<'_, Result<Vec<Key>, CacheError>> {
         for (key, entry) in entries {
-            self.insert(key, entry, now);
+            let end = entry.expires_at;
+            self.insert(key, entry, end);
         }
         ready(Ok(Vec::new())).boxed()
     }

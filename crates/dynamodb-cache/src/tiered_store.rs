@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures::future::{BoxFuture, FutureExt};
 
@@ -12,23 +12,33 @@ use crate::local_store::LocalStore;
 use crate::store::{Entry, Freshness, Lease, Lookup, Store};
 
 const STRIPES: usize = 64;
+const DEFAULT_MAX_AGE: Duration = Duration::from_mins(1);
 
 /// A [`LocalStore`] in front of another store, of which it holds copies.
 ///
 /// - This process sees its own writes and removals once they have ended: no lookup that began
 ///   before brings back what was there. For that the store behind is asked for what is latest.
-/// - It sees those of others at the latest when its copy reaches the local store's maximum age.
+/// - It sees those of others at the latest when its copy is [`max_age`](Self::max_age) old.
 /// - A value that the store behind did not take because of trouble is held here all the same.
 #[derive(Debug, Clone)]
 pub struct TieredStore {
     front: LocalStore,
     back: Arc<dyn Store>,
+    max_age: Duration,
     writes: Arc<Writes>,
 }
 
 impl TieredStore {
     pub(crate) fn new(front: LocalStore, back: impl Store + 'static) -> Self {
-        Self { front, back: Arc::new(back), writes: Arc::default() }
+        Self { front, back: Arc::new(back), max_age: DEFAULT_MAX_AGE, writes: Arc::default() }
+    }
+
+    /// How long a copy is used, and so how long this process may miss what others write or remove.
+    /// A minute unless set.
+    #[must_use]
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
     }
 
     /// Looks into the store behind for those keys that are not in front.
@@ -60,14 +70,19 @@ impl TieredStore {
     fn copy(&self, key: Key, entry: &Entry, writes_before: u64, now: SystemTime) {
         let writes = self.writes.of(&key);
         if *writes == writes_before {
-            self.front.insert(key, entry.clone(), now);
+            self.insert(key, entry.clone(), now);
         }
     }
 
     fn hold(&self, key: Key, entry: Entry, now: SystemTime) {
         let mut writes = self.writes.of(&key);
         *writes += 1;
-        self.front.insert(key, entry, now);
+        self.insert(key, entry, now);
+    }
+
+    fn insert(&self, key: Key, entry: Entry, now: SystemTime) {
+        let until = now.checked_add(self.max_age).unwrap_or(entry.expires_at);
+        self.front.insert(key, entry, until);
     }
 
     fn forget(&self, key: &Key) {

@@ -25,7 +25,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map_err(|_| "usage: oauth_token TABLE SCOPE")?;
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws_config::load_from_env().await);
     let table = DynamoDbStore::new(&dynamodb, table.parse()?);
-    let cache = Cache::builder(LocalStore::new(1 << 20).in_front_of(table))
+    // Nobody writes another token while one is good, so a copy may be as old as its token.
+    let store = LocalStore::new(1 << 20).in_front_of(table).max_age(Duration::from_hours(24));
+    let cache = Cache::builder(store)
         .namespace("oauth-tokens")
         .refresh_ahead(Duration::from_mins(5))
         .lease(Duration::from_secs(15))

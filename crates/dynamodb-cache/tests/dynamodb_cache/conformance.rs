@@ -25,11 +25,12 @@ async fn a_local_store_conforms() {
 async fn a_local_store_in_front_of_a_table_conforms() {
     let fixture = Fixture::new().await;
     let store = local().in_front_of(store_under_test(&fixture).await);
+    let store = store.max_age(Duration::from_hours(1));
     conforms(&fixture, store).await;
 }
 
 fn local() -> LocalStore {
-    LocalStore::new(64 << 20).max_age(Duration::from_hours(1))
+    LocalStore::new(64 << 20)
 }
 
 async fn conforms(fixture: &Fixture, store: impl Store + Clone + 'static) {

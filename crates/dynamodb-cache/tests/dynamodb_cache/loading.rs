@@ -158,7 +158,7 @@ async fn another_takes_over_from_a_caller_who_panics() {
 #[tokio::test]
 async fn a_loader_says_how_long_its_value_lives() {
     let fixture = Fixture::new().await;
-    let cache = fixture.over(LocalStore::new(1 << 20).max_age(MINUTE)).build().unwrap();
+    let cache = fixture.over(LocalStore::new(1 << 20)).build().unwrap();
     let load = async || Ok::<_, Down>(Loaded::for_time(Json(1), 10 * Duration::from_secs(1)));
     assert_eq!(cache.get_or_load("key", load).await.unwrap(), Json(1));
     fixture.clock.advance(Duration::from_secs(9));
@@ -188,7 +188,7 @@ async fn that_there_is_nothing_is_remembered_on_request() {
 
 /// A cache with a value that is about to end.
 async fn stale(fixture: &Fixture) -> Cache<Json<u64>> {
-    let store = LocalStore::new(1 << 20).max_age(MINUTE);
+    let store = LocalStore::new(1 << 20);
     let cache = fixture.over(store).time_to_live(MINUTE).refresh_ahead(MINUTE / 2);
     let cache = cache.build().unwrap();
     cache.set("key", &Json(0)).await.unwrap();
@@ -229,7 +229,7 @@ async fn a_refresh_that_fails_or_is_cancelled_harms_nobody() {
 #[tokio::test]
 async fn without_refresh_ahead_an_entry_is_used_to_its_end() {
     let fixture = Fixture::new().await;
-    let store = LocalStore::new(1 << 20).max_age(MINUTE);
+    let store = LocalStore::new(1 << 20);
     let cache = fixture.over(store).time_to_live(MINUTE).build().unwrap();
     cache.set("key", &Json(0)).await.unwrap();
     fixture.clock.advance(MINUTE - Duration::from_secs(1));

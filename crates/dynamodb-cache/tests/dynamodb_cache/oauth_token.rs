@@ -79,8 +79,8 @@ async fn answer(
 }
 
 fn provider(fixture: &Fixture, server: &TokenServer) -> TokenProvider {
-    let local = LocalStore::new(1 << 20).max_age(Duration::from_hours(2));
-    let store = local.in_front_of(fixture.store());
+    let store = LocalStore::new(1 << 20).in_front_of(fixture.store());
+    let store = store.max_age(Duration::from_hours(2));
     let cache = fixture.over(store).namespace("oauth-tokens").lease(Duration::from_secs(15));
     TokenProvider::new(server.credentials("secret"), cache.build().unwrap()).unwrap()
 }

@@ -145,6 +145,8 @@ async fn a_local_store_counts_and_forgets_what_has_ended() {
     cache.set("a", &value("1")).await.unwrap();
     cache.get("a").await.unwrap();
     assert_eq!((store.stats().hits, store.stats().misses, store.stats().entries), (1, 1, 1));
+    fixture.clock.advance(54 * MINUTE);
+    assert_eq!(cache.get("a").await.unwrap(), Some(value("1")), "alone it holds it to its end");
     fixture.clock.advance(MINUTE);
     assert_eq!(cache.get("a").await.unwrap(), None);
     assert_eq!((store.stats().misses, store.stats().entries, store.stats().bytes), (2, 0, 0));
