@@ -1,0 +1,101 @@
+//! What may be cached, and how it is named.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Something to cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where its value comes from.
+    pub source: Source,
+    /// How long its value is used before it is loaded again.
+    pub ttl: Duration,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A parameter of Systems Manager.
+    Parameter(Parameter),
+    /// An item of a DynamoDB table.
+    Item(Item),
+}
+
+/// A parameter of Systems Manager, or a secret of Secrets Manager by the name
+/// `/aws/reference/secretsmanager/…`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Parameter {
+    /// Its Region.
+    pub region: String,
+    /// Its name, with a version or a label behind a colon if one is wanted, or its ARN.
+    pub name: String,
+}
+
+/// An item of a DynamoDB table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Item {
+    /// The table's Region.
+    pub region: String,
+    /// The table's name.
+    pub table: String,
+    /// Its partition key.
+    pub hash: KeyAttribute,
+    /// Its sort key, if the table has one.
+    pub sort: Option<KeyAttribute>,
+}
+
+impl Item {
+    /// The name by which clients of AWS's demonstration ask for it: `TABLE-HASH` or
+    /// `TABLE-HASH-SORT`. Two items may have the same.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let keys = [&self.hash].into_iter().chain(&self.sort).map(|key| key.value.as_text());
+        [self.table.as_str()].into_iter().chain(keys).collect::<Vec<_>>().join("-")
+    }
+}
+
+/// A key attribute of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyAttribute {
+    /// The attribute's name.
+    pub name: String,
+    /// The attribute's value.
+    pub value: KeyValue,
+}
+
+/// The value of a key attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum KeyValue {
+    /// A string, DynamoDB's `S`.
+    Text(String),
+    /// A number, DynamoDB's `N`.
+    Number(String),
+    /// Bytes, DynamoDB's `B`.
+    Binary {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// The same in Base64.
+        base64: String,
+    },
+}
+
+impl KeyValue {
+    /// As the configuration has it.
+    #[must_use]
+    pub fn as_text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Number(text) | Self::Binary { base64: text, .. } => text,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parameter(Parameter { region, name }) => {
+                write!(f, "parameter {name} in {region}")
+            }
+            Self::Item(item) => write!(f, "item {} in {}", item.name(), item.region),
+        }
+    }
+}
