@@ -89,7 +89,7 @@ impl Api {
         };
         self.check_token(request.headers())?;
         let mut query = Query::parse(request.uri().query().unwrap_or_default())?;
-        let want = if query.switch("refresh")? { Want::Newest } else { Want::Shared };
+        let want = if query.switch("refresh")? { Want::Newest } else { Want::Fresh };
         let index = find(&self.names, &mut query)?;
         query.end()?;
         Ok(found(self.cache.get(index, want).await?))

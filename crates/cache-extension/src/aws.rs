@@ -1,6 +1,6 @@
 //! Systems Manager and DynamoDB.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_config::Region;
@@ -15,7 +15,7 @@ use futures::future::{BoxFuture, join_all};
 
 use crate::entry::{Entry, Item, KeyAttribute, KeyValue, Parameter, Source};
 use crate::json;
-use crate::upstream::{Load, LoadError, Upstream, Want};
+use crate::upstream::{Load, LoadError, Request, Upstream};
 use crate::value::{Kind, Value};
 
 /// A connection that was open before a freeze may be dead without anybody having said so. An
@@ -69,26 +69,47 @@ impl Aws {
     }
 
     /// `parameters` are of one Region.
-    async fn get_parameters(&self, parameters: &[Parameter]) -> Result<Vec<Load>, LoadError> {
+    async fn get_parameters(&self, parameters: &[&Parameter]) -> Result<Vec<Load>, LoadError> {
         let Some(Parameter { region, .. }) = parameters.first() else { return Ok(Vec::new()) };
-        let names: HashSet<_> = parameters.iter().map(|parameter| &parameter.name).collect();
-        let request = self.ssm[region]
-            .get_parameters()
-            .set_names(Some(names.into_iter().cloned().collect()))
-            .with_decryption(true);
-        let output = request.send().await.map_err(|error| {
+        let names = parameters.iter().map(|parameter| parameter.name.clone()).collect();
+        let request = self.ssm[region].get_parameters().set_names(Some(names));
+        let output = request.with_decryption(true).send().await.map_err(|error| {
             load_error(&error, |code| format!("Systems Manager in {region}: {code}"))
         })?;
         let found: HashMap<_, _> = output.parameters().iter().flat_map(names_of).collect();
-        Ok(parameters
-            .iter()
-            .map(|Parameter { name, .. }| match found.get(name) {
-                Some(parameter) => Ok(value(parameter).into()),
-                None => Err(LoadError::NotFound(format!(
-                    "Systems Manager in {region} has no parameter {name}"
-                ))),
-            })
-            .collect())
+        let load = |Parameter { name, .. }: &&Parameter| match found.get(name) {
+            Some(parameter) => Ok(value(parameter).into()),
+            None => {
+                let text = format!("Systems Manager in {region} has no parameter {name}");
+                Err(LoadError::NotFound(text))
+            }
+        };
+        Ok(parameters.iter().map(load).collect())
+    }
+
+    async fn parameters(&self, parameters: &[&Parameter]) -> Vec<Load> {
+        let batches = match self.get_parameters(parameters).await {
+            // One that may not be read, or cannot be decrypted, fails all of a request.
+            Err(LoadError::Refused(_)) if parameters.len() > 1 => {
+                join_all(parameters.chunks(1).map(|one| self.get_parameters(one))).await
+            }
+            Err(error) => return vec![Err(error); parameters.len()],
+            loads => vec![loads],
+        };
+        let loads = batches.into_iter().map(|loads| loads.unwrap_or_else(|e| vec![Err(e)]));
+        loads.flatten().collect()
+    }
+
+    async fn item(&self, Item { region, table, hash, sort }: &Item) -> Load {
+        let place = |problem: &str| format!("table {table} in {region}: {problem}");
+        let key = [hash].into_iter().chain(sort).map(key_attribute).collect();
+        let request = self.dynamodb[region].get_item().table_name(table).set_key(Some(key));
+        let output = request.send().await.map_err(|error| load_error(&error, place))?;
+        let item = output.item.ok_or_else(|| LoadError::NotFound(place("it has no such item")))?;
+        // The error's text may quote the item, so it is not used.
+        let body = json::of_item(&item)
+            .map_err(|_| LoadError::Refused(place("the item cannot be written as JSON")))?;
+        Ok(Value { kind: Kind::Item, body: body.into() }.into())
     }
 }
 
@@ -97,34 +118,16 @@ fn in_region(config: &SdkConfig, region: &str) -> SdkConfig {
 }
 
 impl Upstream for Aws {
-    fn parameters<'a>(&'a self, parameters: &'a [Parameter], _: Want) -> BoxFuture<'a, Vec<Load>> {
+    fn load<'a>(&'a self, batch: &'a [Request]) -> BoxFuture<'a, Vec<Load>> {
         Box::pin(async move {
-            let batches = match self.get_parameters(parameters).await {
-                // One that may not be read, or cannot be decrypted, fails all of a request.
-                Err(LoadError::Refused(_)) if parameters.len() > 1 => {
-                    join_all(parameters.chunks(1).map(|one| self.get_parameters(one))).await
-                }
-                Err(error) => return vec![Err(error); parameters.len()],
-                loads => vec![loads],
+            if let [Request { source: Source::Item(item), .. }] = batch {
+                return vec![self.item(item).await];
+            }
+            let parameter = |request: &'a Request| match &request.source {
+                Source::Parameter(parameter) => parameter,
+                Source::Item(_) => unreachable!("an item is a batch of its own"),
             };
-            let loads = batches.into_iter().map(|loads| loads.unwrap_or_else(|e| vec![Err(e)]));
-            loads.flatten().collect()
-        })
-    }
-
-    fn item<'a>(&'a self, item: &'a Item, _: Want) -> BoxFuture<'a, Load> {
-        Box::pin(async move {
-            let Item { region, table, hash, sort } = item;
-            let place = |problem: &str| format!("table {table} in {region}: {problem}");
-            let key = [hash].into_iter().chain(sort).map(key_attribute).collect();
-            let request = self.dynamodb[region].get_item().table_name(table).set_key(Some(key));
-            let output = request.send().await.map_err(|error| load_error(&error, place))?;
-            let item =
-                output.item.ok_or_else(|| LoadError::NotFound(place("it has no such item")))?;
-            // The error's text may quote the item, so it is not used.
-            let body = json::of_item(&item)
-                .map_err(|_| LoadError::Refused(place("the item cannot be written as JSON")))?;
-            Ok(Value { kind: Kind::Item, body: body.into() }.into())
+            self.parameters(&batch.iter().map(parameter).collect::<Vec<_>>()).await
         })
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::entry::{Entry, Item, Parameter, Source};
+use crate::entry::{Entry, Parameter, Source};
 use crate::slot::{Answer, Flight, Lead, Next, Slot};
-use crate::upstream::{Load, LoadError, PARAMETERS_AT_ONCE, Upstream, Want};
+use crate::upstream::{Load, LoadError, PARAMETERS_AT_ONCE, Request, Upstream, Want};
 
 /// The values of all entries. Clones share them.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ impl Cache {
                 Some(Next::Done(_)) | None => {}
             }
         }
-        self.load(leads, Want::Shared);
+        self.load(leads, Want::Fresh);
         let mut failed = 0;
         for flight in flights {
             failed += usize::from(flight.landed().await.is_err());
@@ -102,42 +102,41 @@ impl Cache {
     /// Makes the requests in tasks of their own: a client that hangs up takes no other's load with
     /// it.
     fn load(&self, leads: Vec<(usize, Lead)>, want: Want) {
-        for batch in self.batches(leads) {
+        for leads in self.batches(leads) {
             let cache = self.clone();
             tokio::spawn(async move {
-                match batch {
-                    Batch::Item(item, lead) => {
-                        cache.land(lead, cache.0.upstream.item(&item, want).await);
-                    }
-                    Batch::Parameters(parameters, leads) => {
-                        let loads = cache.0.upstream.parameters(&parameters, want).await;
-                        for (lead, load) in leads.into_iter().zip(loads) {
-                            cache.land(lead, load);
-                        }
-                    }
+                let batch: Vec<_> =
+                    leads.iter().map(|(index, _)| cache.request(*index, want)).collect();
+                let loads = cache.0.upstream.load(&batch).await;
+                for (lead, load) in leads.into_iter().zip(loads) {
+                    cache.land(lead, load);
                 }
             });
         }
     }
 
-    fn batches(&self, leads: Vec<(usize, Lead)>) -> Vec<Batch> {
+    fn request(&self, index: usize, want: Want) -> Request {
+        let Entry { source, ttl } = self.0.slots[index].entry.clone();
+        Request { source, ttl, want }
+    }
+
+    /// What can be asked for at once.
+    fn batches(&self, leads: Vec<(usize, Lead)>) -> Vec<Vec<(usize, Lead)>> {
         let mut batches = Vec::new();
         let mut regions: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for lead in leads {
             match &self.0.slots[lead.0].entry.source {
-                Source::Item(item) => batches.push(Batch::Item(item.clone(), lead)),
-                Source::Parameter(parameter) => {
-                    regions.entry(&parameter.region).or_default().push((parameter.clone(), lead));
+                Source::Item(_) => batches.push(vec![lead]),
+                Source::Parameter(Parameter { region, .. }) => {
+                    let batch = regions.entry(region).or_default();
+                    batch.push(lead);
+                    if batch.len() == PARAMETERS_AT_ONCE {
+                        batches.push(std::mem::take(batch));
+                    }
                 }
             }
         }
-        for parameters in regions.into_values() {
-            let mut parameters = parameters.into_iter().peekable();
-            while parameters.peek().is_some() {
-                let (names, leads) = parameters.by_ref().take(PARAMETERS_AT_ONCE).unzip();
-                batches.push(Batch::Parameters(names, leads));
-            }
-        }
+        batches.extend(regions.into_values().filter(|batch| !batch.is_empty()));
         batches
     }
 
@@ -148,10 +147,4 @@ impl Cache {
         }
         slot.land(lead, load, self.0.clock.now());
     }
-}
-
-/// What one request to a service loads.
-enum Batch {
-    Item(Item, (usize, Lead)),
-    Parameters(Vec<Parameter>, Vec<(usize, Lead)>),
 }

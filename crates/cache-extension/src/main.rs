@@ -4,7 +4,9 @@ use std::env;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use cache_extension::{Api, Aws, Cache, Server, Settings, SystemClock, Token, config};
+use cache_extension::{
+    Api, Aws, Cache, Server, Settings, SharedTier, SystemClock, Token, Upstream, config,
+};
 use clap::Parser;
 
 /// Lambda extension that caches Systems Manager parameters and DynamoDB items for the function
@@ -25,8 +27,12 @@ async fn main() -> anyhow::Result<()> {
     let aws = cache_extension::aws_config().await;
     let region = aws.region().context("AWS_REGION is not set")?.as_ref();
     let entries = config::read(&settings.config, region, settings.ttl())?;
-    let upstream = Arc::new(Aws::new(&aws, &entries));
-    let cache = Cache::new(entries, upstream, Arc::new(SystemClock), settings.stale_if_error);
+    let clock = Arc::new(SystemClock);
+    let mut upstream: Arc<dyn Upstream> = Arc::new(Aws::new(&aws, &entries));
+    if let Some(table) = settings.shared_table() {
+        upstream = Arc::new(SharedTier::new(upstream, table, &aws, clock.clone()));
+    }
+    let cache = Cache::new(entries, upstream, clock, settings.stale_if_error);
     let server = Server::bind(settings.port)
         .await
         .with_context(|| format!("port {} of 127.0.0.1 cannot be served", settings.port))?;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::builder::{ArgPredicate, BoolishValueParser};
 use clap::{Args, value_parser};
+use dynamodb_cache::TableName;
+
+use crate::shared::SharedTable;
 
 /// Shortest time for which a value is used.
 const SHORTEST_TTL: Duration = Duration::from_secs(1);
@@ -70,9 +73,37 @@ pub struct Settings {
         value_parser = BoolishValueParser::new()
     )]
     pub require_token: bool,
+
+    /// DynamoDB table that all execution environments share values in; none if not set
+    #[arg(long, env = "CACHE_EXTENSION_SHARED_TABLE", requires = "shared_table_key")]
+    shared_table: Option<TableName>,
+
+    /// With CACHE_EXTENSION_SHARED_TABLE: KMS key under which the values in it are encrypted
+    #[arg(long, env = "CACHE_EXTENSION_SHARED_TABLE_KEY", requires = "shared_table")]
+    shared_table_key: Option<String>,
+
+    /// With CACHE_EXTENSION_SHARED_TABLE: share SecureString parameters and secrets too
+    #[arg(
+        long,
+        env = "CACHE_EXTENSION_SHARE_SECRETS",
+        default_value = "false",
+        action = clap::ArgAction::Set,
+        value_parser = BoolishValueParser::new()
+    )]
+    share_secrets: bool,
 }
 
 impl Settings {
+    /// The table that all execution environments share, if there is one.
+    #[must_use]
+    pub fn shared_table(&self) -> Option<SharedTable> {
+        Some(SharedTable {
+            name: self.shared_table.clone()?,
+            kms_key: self.shared_table_key.clone()?,
+            with_secrets: self.share_secrets,
+        })
+    }
+
     /// Time for which a value is used before it is loaded again.
     #[must_use]
     pub fn ttl(&self) -> Duration {
@@ -131,6 +162,21 @@ mod tests {
                 assert!(error.contains(part), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn a_shared_table_has_a_key() {
+        assert_eq!(parse(&[]).unwrap().shared_table(), None);
+        let given = parse(&["--shared-table", "shared", "--shared-table-key", "alias/k"]).unwrap();
+        let expected = SharedTable {
+            name: "shared".parse().unwrap(),
+            kms_key: "alias/k".to_owned(),
+            with_secrets: false,
+        };
+        assert_eq!(given.shared_table(), Some(expected));
+        assert!(parse(&["--shared-table", "shared"]).is_err());
+        assert!(parse(&["--shared-table-key", "alias/k"]).is_err());
+        assert!(parse(&["--shared-table", "a/b", "--shared-table-key", "alias/k"]).is_err());
     }
 
     #[test]

@@ -15,8 +15,10 @@ use crate::value::{Loaded, Value};
 /// each of them waits for a service that is down.
 pub const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
-/// A value is loaded again in the background when less than this part of its time is left.
-const REFRESH_PART: u32 = 4;
+/// For how long a value is not loaded again in the background: three quarters of its time.
+pub(crate) fn undisturbed(ttl: Duration) -> Duration {
+    ttl - ttl / 4
+}
 
 /// What a request is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +130,7 @@ impl Slot {
     pub(crate) fn next(&self, now: Timestamp, want: Want) -> Next {
         let mut state = self.lock();
         state.is_wanted = true;
-        if want == Want::Shared && (self.is_fresh(&state, now) || state.failed_lately(now)) {
+        if want == Want::Fresh && (self.is_fresh(&state, now) || state.failed_lately(now)) {
             return Next::Done(self.outcome(&state, now));
         }
         match state.flight() {
@@ -153,8 +155,8 @@ impl Slot {
         if let Some(flight) = state.flight() {
             return Some(Next::Join(flight));
         }
-        let left = state.held.as_ref().map(|held| self.entry.ttl.saturating_sub(held.age(now)));
-        let is_due = left.is_none_or(|left| left < self.entry.ttl / REFRESH_PART);
+        let is_due = |held: &Held| held.age(now) > undisturbed(self.entry.ttl);
+        let is_due = state.held.as_ref().is_none_or(is_due);
         (is_due && state.is_wanted && !state.failed_lately(now)).then(|| Next::Lead(state.lead()))
     }
 

@@ -1,10 +1,11 @@
 //! Where values come from.
 
 use std::fmt;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::entry::{Item, Parameter};
+use crate::entry::Source;
 use crate::value::Loaded;
 
 /// The most parameters that are asked for at once: GetParameters' limit.
@@ -12,15 +13,20 @@ pub const PARAMETERS_AT_ONCE: usize = 10;
 
 /// The services that values come from.
 pub trait Upstream: Send + Sync + fmt::Debug {
-    /// Loads up to [`PARAMETERS_AT_ONCE`] parameters of one Region. The results have their order.
-    fn parameters<'a>(
-        &'a self,
-        parameters: &'a [Parameter],
-        want: Want,
-    ) -> BoxFuture<'a, Vec<Load>>;
+    /// Loads up to [`PARAMETERS_AT_ONCE`] parameters of one Region, or one item. The results have
+    /// the order of the requests.
+    fn load<'a>(&'a self, batch: &'a [Request]) -> BoxFuture<'a, Vec<Load>>;
+}
 
-    /// Loads an item.
-    fn item<'a>(&'a self, item: &'a Item, want: Want) -> BoxFuture<'a, Load>;
+/// A value that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Where it comes from.
+    pub source: Source,
+    /// How long it will be used.
+    pub ttl: Duration,
+    /// How new it has to be.
+    pub want: Want,
 }
 
 /// What came of loading a value.
@@ -29,8 +35,8 @@ pub type Load = Result<Loaded, LoadError>;
 /// How new a value has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
-    /// One that another tier still has will do.
-    Shared,
+    /// Its time must not be over.
+    Fresh,
     /// It has to come from its service.
     Newest,
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use hyper::body::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// A value, in the form in which requests are answered with it. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl fmt::Debug for Value {
 }
 
 /// What a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A parameter that Systems Manager keeps as it is: `String` or `StringList`.
     Plain,

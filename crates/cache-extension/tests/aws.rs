@@ -9,8 +9,8 @@ use std::time::Duration;
 use aws_config::BehaviorVersion;
 use aws_sdk_ssm::config::{Credentials, SharedCredentialsProvider};
 use cache_extension::{
-    Aws, Entry, Item, KeyAttribute, KeyValue, Kind, Load, LoadError, Parameter, Source, Upstream,
-    Want,
+    Aws, Entry, Item, KeyAttribute, KeyValue, Kind, Load, LoadError, Parameter, Request as Wanted,
+    Source, Upstream, Want,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -61,7 +61,7 @@ impl Service {
 }
 
 /// Starts a service, and makes the clients for these entries.
-async fn started(sources: Vec<Source>, script: Vec<Behaviour>) -> (Aws, Arc<Service>) {
+async fn started(requests: &[Wanted], script: Vec<Behaviour>) -> (Aws, Arc<Service>) {
     let service = Arc::new(Service { script: Mutex::new(script.into()), ..Service::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -84,23 +84,29 @@ async fn started(sources: Vec<Source>, script: Vec<Behaviour>) -> (Aws, Arc<Serv
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(url)
         .build();
-    let entries: Vec<_> =
-        sources.into_iter().map(|source| Entry { source, ttl: Duration::from_secs(1) }).collect();
+    let entry = |request: &Wanted| Entry { source: request.source.clone(), ttl: request.ttl };
+    let entries: Vec<_> = requests.iter().map(entry).collect();
     (Aws::new(&config, &entries), service)
 }
 
-fn named(names: &[&str]) -> Vec<Parameter> {
-    names
-        .iter()
-        .map(|name| Parameter { region: "eu-west-1".to_owned(), name: (*name).to_owned() })
-        .collect()
+const TTL: Duration = Duration::from_secs(1);
+
+fn wanted(source: Source) -> Wanted {
+    Wanted { source, ttl: TTL, want: Want::Fresh }
+}
+
+fn named(names: &[&str]) -> Vec<Wanted> {
+    let parameter = |name: &&str| {
+        let (region, name) = ("eu-west-1".to_owned(), (*name).to_owned());
+        wanted(Source::Parameter(Parameter { region, name }))
+    };
+    names.iter().map(parameter).collect()
 }
 
 async fn load(names: &[&str], script: Vec<Behaviour>) -> (Vec<Load>, Vec<Call>) {
     let parameters = named(names);
-    let sources = parameters.iter().cloned().map(Source::Parameter).collect();
-    let (aws, service) = started(sources, script).await;
-    let loads = aws.parameters(&parameters, Want::Shared).await;
+    let (aws, service) = started(&parameters, script).await;
+    let loads = aws.load(&parameters).await;
     let calls = service.calls.lock().unwrap().clone();
     (loads, calls)
 }
@@ -186,10 +192,9 @@ async fn a_connection_that_died_in_a_freeze_costs_one_attempt() {
     let parameters = named(&["a"]);
     let value = |text: &str| answer(&[found("a", "String", text)]);
     let script = vec![value("1"), Behaviour::Silence, value("2")];
-    let sources = parameters.iter().cloned().map(Source::Parameter).collect();
-    let (aws, service) = started(sources, script).await;
-    assert_eq!(body(&aws.parameters(&parameters, Want::Shared).await[0]), "1");
-    let second = aws.parameters(&parameters, Want::Shared);
+    let (aws, service) = started(&parameters, script).await;
+    assert_eq!(body(&aws.load(&parameters).await[0]), "1");
+    let second = aws.load(&parameters);
     let second = tokio::time::timeout(Duration::from_secs(4), second).await.unwrap();
     assert_eq!(body(&second[0]), "2");
     assert_eq!(service.calls.lock().unwrap().len(), 3);
@@ -208,11 +213,12 @@ async fn an_item_is_asked_for_by_its_typed_key() {
         Behaviour::Answer(200, json!({ "Item": { "h": { "N": "7" }, "x": { "BOOL": true } } })),
         Behaviour::Answer(200, json!({})),
     ];
-    let (aws, service) = started(vec![Source::Item(item.clone())], script).await;
-    let load = aws.item(&item, Want::Shared).await;
+    let request = [wanted(Source::Item(item))];
+    let (aws, service) = started(&request, script).await;
+    let load = aws.load(&request).await.remove(0);
     assert_eq!(body(&load), r#"{"h":7,"x":true}"#);
     assert_eq!(load.unwrap().value.kind, Kind::Item);
-    let missing = aws.item(&item, Want::Shared).await;
+    let missing = aws.load(&request).await.remove(0);
     let text = "table table in us-east-1: it has no such item".to_owned();
     assert_eq!(missing, Err(LoadError::NotFound(text)));
     let (region, operation, content) = service.calls.lock().unwrap()[0].clone();

@@ -28,7 +28,7 @@ async fn however_many_requests_wait_there_is_one_load() {
     let fixture = Fixture::one();
     fixture.service.close();
     let requests = join_all((0..100).map(|number| {
-        let want = if number % 2 == 0 { Want::Shared } else { Want::Newest };
+        let want = if number % 2 == 0 { Want::Fresh } else { Want::Newest };
         fixture.cache.get(0, want)
     }));
     let open = async {

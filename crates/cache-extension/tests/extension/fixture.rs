@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cache_extension::{
     Answer, Api, Cache, Entry, Item, KeyAttribute, KeyValue, Kind, Load, LoadError, ManualClock,
-    Parameter, Server, Source, Token, Upstream, Value, Want,
+    Parameter, Request, Server, Source, Token, Upstream, Value, Want,
 };
 use futures::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -74,31 +74,34 @@ impl Service {
         self.requests.lock().unwrap().clone()
     }
 
-    async fn answer(&self, names: Vec<String>, kind: Kind) -> Vec<Load> {
-        self.requests.lock().unwrap().push(names.clone());
+    async fn answer(&self, names: Vec<(String, Kind)>) -> Vec<Load> {
+        let request = names.iter().map(|(name, _)| name.clone()).collect();
+        self.requests.lock().unwrap().push(request);
         self.gate.acquire().await.unwrap().forget();
         self.gate.add_permits(1);
         assert!(!self.panics.swap(false, Ordering::Relaxed), "as told");
         let (failures, version) = (self.failures.lock().unwrap(), *self.version.lock().unwrap());
-        let load = |name: &String| match failures.get(name) {
+        let load = |(name, kind): (String, Kind)| match failures.get(&name) {
             Some(error) => Err(error.clone()),
             None => {
                 let body = format!("value of {name}, version {version}").into();
                 Ok(Value { kind, body }.into())
             }
         };
-        names.iter().map(load).collect()
+        names.into_iter().map(load).collect()
     }
 }
 
 impl Upstream for Service {
-    fn parameters<'a>(&'a self, parameters: &'a [Parameter], _: Want) -> BoxFuture<'a, Vec<Load>> {
-        let names = parameters.iter().map(|parameter| parameter.name.clone()).collect();
-        Box::pin(self.answer(names, Kind::Plain))
+    fn load<'a>(&'a self, batch: &'a [Request]) -> BoxFuture<'a, Vec<Load>> {
+        Box::pin(self.answer(batch.iter().map(|request| name(&request.source)).collect()))
     }
+}
 
-    fn item<'a>(&'a self, item: &'a Item, _: Want) -> BoxFuture<'a, Load> {
-        Box::pin(async { self.answer(vec![item.name()], Kind::Item).await.remove(0) })
+fn name(source: &Source) -> (String, Kind) {
+    match source {
+        Source::Parameter(parameter) => (parameter.name.clone(), Kind::Plain),
+        Source::Item(item) => (item.name(), Kind::Item),
     }
 }
 
@@ -129,7 +132,7 @@ impl Fixture {
     }
 
     pub(crate) async fn get(&self, index: usize) -> Result<Answer, LoadError> {
-        self.cache.get(index, Want::Shared).await
+        self.cache.get(index, Want::Fresh).await
     }
 
     /// The version of the first entry's value.

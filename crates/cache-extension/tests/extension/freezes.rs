@@ -77,7 +77,7 @@ async fn a_refresh_ends_when_nothing_is_being_loaded_any_more() {
     let fixture = Fixture::one();
     fixture.service.close();
     let (cache, clock) = (fixture.cache.clone(), std::sync::Arc::clone(&fixture.clock));
-    let request = tokio::spawn(async move { cache.get(0, cache_extension::Want::Shared).await });
+    let request = tokio::spawn(async move { cache.get(0, cache_extension::Want::Fresh).await });
     while fixture.service.requests().is_empty() {
         tokio::task::yield_now().await;
     }
