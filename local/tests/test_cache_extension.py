@@ -182,7 +182,7 @@ def test_values_come_from_every_region_decrypted_and_with_their_types(
     config.write_text(f"""
 parameters:
   - region: {REGION}
-    names: [/types/both, /types/missing]
+    names: [/types/both, "/types/both:1", /types/missing]
   - region: {OTHER_REGION}
     names: [/types/both]
 dynamodb:
@@ -191,6 +191,7 @@ dynamodb:
     with extension(binaries, aws, lambda_api, config, tmp_path, AWS_LAMBDA_LOG_LEVEL="TRACE") as cache:
         assert cache.value(f"/parameters?name=/types/both&region={REGION}") == secret
         assert cache.value(f"/parameters?name=/types/both&region={OTHER_REGION}") == "a,b"
+        assert cache.value("/parameters?name=/types/both:1") == secret
         expected = (
             '{"at":7,"bytes":"AP8=","exact":0.12345678901234567890123456789012345678,"id":"a-b",'
             '"map":{"nothing":null,"yes":true},"numbers":[1]}'

@@ -136,6 +136,7 @@ impl Upstream for Aws {
 fn names_of(
     parameter: &aws_sdk_ssm::types::Parameter,
 ) -> impl Iterator<Item = (String, &aws_sdk_ssm::types::Parameter)> {
+    // The version or label that was asked for, with its colon.
     let selector = parameter.selector().unwrap_or_default();
     let names = [parameter.name(), parameter.arn()];
     names.into_iter().flatten().map(move |name| (format!("{name}{selector}"), parameter))
