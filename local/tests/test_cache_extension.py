@@ -228,3 +228,27 @@ def test_a_change_is_seen_when_it_is_asked_for_or_in_the_invocation_after_the_va
             return {"value": cache.value("/parameters?name=/change")}
 
         assert invoke(lambda_api, handler) == {"value": "3"}
+
+
+def test_environments_share_what_one_of_them_has_loaded_and_secrets_they_do_not(
+    binaries: dict[str, Path], aws: Stack, lambda_api: str, tmp_path: Path
+) -> None:
+    ssm = aws.client("ssm", REGION)
+    create_table(aws, "shared-values")
+    key = aws.client("kms", REGION).create_key()["KeyMetadata"]["Arn"]
+    config = tmp_path / "config.yaml"
+    config.write_text(f"parameters: [{{region: {REGION}, names: [/shared/plain, /shared/secret]}}]")
+    sharing = {"CACHE_EXTENSION_SHARED_TABLE": "shared-values", "CACHE_EXTENSION_SHARED_TABLE_KEY": key}
+
+    def values(number: int) -> list[str]:
+        """What a new environment has, when the parameters have this number."""
+        for name, kind in [("/shared/plain", "String"), ("/shared/secret", "SecureString")]:
+            ssm.put_parameter(Name=name, Type=kind, Value=f"marked {number}", Overwrite=True)
+        with extension(binaries, aws, lambda_api, config, tmp_path, **sharing) as cache:
+            return [cache.value(f"/parameters?name=/shared/{name}") for name in ("plain", "secret")]
+
+    assert values(1) == ["marked 1", "marked 1"]
+    assert values(2) == ["marked 1", "marked 2"]
+    items = aws.table_items(REGION, "shared-values")
+    assert len(items) == 2
+    assert "marked" not in str(items)
