@@ -1,0 +1,46 @@
+//! Sending through the pipeline.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail};
+use conversations::{Message, PARTITION_KEY};
+use record_pusher::{Outcome, PushError, PusherSettings, Record, RecordPusher};
+
+use crate::args::Target;
+
+/// Sends messages to the stream of every Region, those of a group in their order.
+pub(crate) async fn push(messages: &[Message], target: &Target) -> anyhow::Result<()> {
+    let (Some(kms_key), Some(stream)) = (&target.kms_key, &target.stream) else {
+        bail!("--kms-key and --stream are needed");
+    };
+    let regions = target.regions.clone();
+    let mut settings = PusherSettings::new(stream.clone(), kms_key.clone(), regions);
+    // The messages of a group in one shard, in the order in which they were sent.
+    settings.partition_key_field = Some(PARTITION_KEY.to_owned());
+    let config = aws_config::load_from_env().await;
+    let pusher = RecordPusher::new(&settings, &config).await.context("the settings do not work")?;
+    let records = messages.iter().map(|message| Record::from(&message.record())).collect();
+    complete(&pusher.put_records(records).await)
+}
+
+fn complete(outcomes: &[Result<Outcome, PushError>]) -> anyhow::Result<()> {
+    let mut reasons = BTreeMap::<String, usize>::new();
+    for outcome in outcomes {
+        match outcome {
+            Err(error) => *reasons.entry(error.to_string()).or_default() += 1,
+            Ok(outcome) => {
+                for (region, delivery) in outcome.regions() {
+                    if let Err(error) = delivery {
+                        *reasons.entry(format!("to {region}: {error}")).or_default() += 1;
+                    }
+                }
+            }
+        }
+    }
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let of = |(reason, count): (&String, &usize)| format!("{count} × {reason}");
+    let reasons: Vec<_> = reasons.iter().map(of).collect();
+    bail!("of {} messages some were not delivered:\n  {}", outcomes.len(), reasons.join("\n  "))
+}
