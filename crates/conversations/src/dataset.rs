@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use fastrand::Rng;
 
 use crate::created_at::CreatedAt;
-use crate::group::GroupId;
+use crate::group::{GroupId, uuid_of};
 use crate::message::Message;
 use crate::user::User;
 
@@ -101,20 +101,18 @@ const FIRST: u64 = 1_767_598_200_000_000;
 const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60 * SECOND;
 
-/// The users of the data set. Each has the UUID that their handle has.
+/// The users of the data set. A handle has the same UUID every time.
 #[must_use]
 pub fn people() -> Vec<User> {
-    let person = |(number, (name, handle)): (usize, &(&str, &str))| {
-        let mut bytes = *b"sealstream\0\0\0\0\0\0";
-        bytes[15] = u8::try_from(number).expect("there are twelve");
-        let id = uuid::Builder::from_custom_bytes(bytes).into_uuid();
-        User::new(id.into(), *name, *handle).expect("the names are allowed")
+    let person = |(name, handle): &(&str, &str)| {
+        let id = uuid_of(handle.as_bytes()).into();
+        User::new(id, *name, *handle).expect("the names are allowed")
     };
-    PEOPLE.iter().enumerate().map(person).collect()
+    PEOPLE.iter().map(person).collect()
 }
 
-/// The first messages of the data set, in the order in which they were sent. Every pair of people
-/// may have a conversation; the first people have the most.
+/// So many messages, in the order in which they were sent. Every pair of people may have a
+/// conversation; the first people have the most.
 #[must_use]
 pub fn messages(count: usize) -> Vec<Message> {
     let people = people();

@@ -12,8 +12,8 @@ use crate::message::Message;
 #[derive(Default)]
 pub(crate) struct Newest<'a> {
     pub(crate) groups: HashMap<GroupId, (&'a EventRecord, Message)>,
-    /// Events of messages that cannot be read, with the reason.
-    pub(crate) unreadable: Vec<(&'a EventRecord, String)>,
+    /// Events of items in the messages' partitions that are none.
+    pub(crate) no_messages: Vec<&'a EventRecord>,
 }
 
 impl<'a> Newest<'a> {
@@ -22,7 +22,8 @@ impl<'a> Newest<'a> {
         for record in records.iter().filter(|record| is_of_a_message(record)) {
             match serde_dynamo::from_item(record.change.new_image.clone()) {
                 Ok(message) => newest.add(record, message),
-                Err(error) => newest.unreadable.push((record, error.to_string())),
+                // The error may quote the item, so it is not used.
+                Err(_) => newest.no_messages.push(record),
             }
         }
         newest

@@ -23,11 +23,15 @@ impl GroupId {
     #[must_use]
     pub fn between(one: UserId, other: UserId) -> Self {
         let (low, high) = (one.min(other), one.max(other));
-        let pair = [low.as_bytes().as_slice(), high.as_bytes()].concat();
-        let hash = digest(&SHA256, &pair);
-        let (bytes, _) = hash.as_ref().split_first_chunk().expect("SHA-256 has 32 bytes");
-        Self(Builder::from_custom_bytes(*bytes).into_uuid())
+        Self(uuid_of(&[low.as_bytes().as_slice(), high.as_bytes()].concat()))
     }
+}
+
+/// The UUID of a name.
+pub(crate) fn uuid_of(name: &[u8]) -> Uuid {
+    let hash = digest(&SHA256, name);
+    let (bytes, _) = hash.as_ref().split_first_chunk().expect("SHA-256 has 32 bytes");
+    Builder::from_custom_bytes(*bytes).into_uuid()
 }
 
 impl FromStr for GroupId {

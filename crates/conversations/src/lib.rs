@@ -37,5 +37,5 @@ pub use reader::{Page, Paging, ReadError, Reader, Start};
 pub use schema::{Schema, SchemaError, load_schema};
 pub use sender::{DirectSender, NotSent, Sent};
 pub use table::{Item, Table, TableError, Transacted, Write};
-pub use updater::Updater;
+pub use updater::{Updated, Updater};
 pub use user::{InvalidUser, User, UserId};

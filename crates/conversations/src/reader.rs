@@ -70,18 +70,14 @@ pub enum ReadError {
         code: String,
     },
     /// An item is not what its key says.
-    #[error(
-        "table {table} has an item of {created_at} in {partition} that cannot be read: {reason}"
-    )]
+    #[error("table {table} has an item at {sort_key} in {partition} that is not what its key says")]
     Item {
         /// The table.
         table: String,
         /// The item's partition key.
         partition: String,
         /// The item's sort key.
-        created_at: String,
-        /// What is wrong with it.
-        reason: String,
+        sort_key: String,
     },
 }
 
@@ -126,11 +122,18 @@ impl Reader {
             .query(MESSAGE_GROUP, &group.to_string())
             .index_name(MESSAGE_GROUP_INDEX)
             .scan_index_forward(false)
-            // While rows move, the index may have the old ones too.
-            .limit(2);
+            // While rows move, the index may have the new ones and the old ones.
+            .limit(4);
         let output = request.send().await.map_err(|error| self.failed(code(&error)))?;
         let partition = group.to_string();
-        output.items().iter().map(|item| self.read(&partition, item)).collect()
+        let mut participants = Vec::<User>::new();
+        for item in output.items() {
+            let user: User = self.read(&partition, item)?;
+            if participants.iter().all(|known| known.id() != user.id()) {
+                participants.push(user);
+            }
+        }
+        Ok(participants)
     }
 
     async fn page<T: DeserializeOwned>(
@@ -181,15 +184,12 @@ impl Reader {
     }
 
     fn read<T: DeserializeOwned>(&self, partition: &str, item: &Item) -> Result<T, ReadError> {
-        serde_dynamo::from_item(item.clone()).map_err(|error| ReadError::Item {
+        let text = |value: &AttributeValue| value.as_s().ok().cloned();
+        // The error may quote the item, so it is not used.
+        serde_dynamo::from_item(item.clone()).map_err(|_| ReadError::Item {
             table: self.table.clone(),
             partition: partition.to_owned(),
-            created_at: item
-                .get(SORT_KEY)
-                .and_then(|key| key.as_s().ok())
-                .cloned()
-                .unwrap_or_default(),
-            reason: error.to_string(),
+            sort_key: item.get(SORT_KEY).and_then(text).unwrap_or_default(),
         })
     }
 

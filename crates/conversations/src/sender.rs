@@ -15,7 +15,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Writes messages to the table of one Region, each with its group's rows in one transaction.
 ///
-/// The first message of a conversation makes both rows. Nobody ever sees the one without the other,
+/// The first message of a conversation makes both rows. There is never the one without the other,
 /// which the pipeline, where the rows follow the message, does not promise.
 #[derive(Debug)]
 pub struct DirectSender {

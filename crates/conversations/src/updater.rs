@@ -38,70 +38,88 @@ impl Updater {
         Self { table }
     }
 
-    /// Moves the rows of each group with a new message to the newest of them: one move for a group,
-    /// however many messages of it the event has.
-    ///
-    /// Reported are the events of messages that could not be moved to, by sequence number. Lambda
-    /// delivers again from the lowest one, which is enough: older messages of the group cannot
-    /// change what its rows show. Nothing is reported of an item that is no message, because
-    /// another try could not help; the log names its event, and the item stays in the table.
+    /// Handles an event as [`Self::update`] does, and says it in the log and in Lambda's form.
     pub async fn handle(&self, event: Event, deadline: Instant) -> DynamoDbEventResponse {
-        let stop = deadline.checked_sub(RESERVE).unwrap_or(deadline);
-        let newest = Newest::of(&event.records);
-        for (record, reason) in &newest.unreadable {
-            tracing::error!(event_id = record.event_id, reason, "no message");
-        }
-        let groups = newest.groups.len();
-        let advanced: Vec<_> = stream::iter(newest.groups.into_values())
-            .map(|(record, message)| async move {
-                (record, advance(self.table.as_ref(), &message, false, stop).await)
-            })
-            .buffer_unordered(GROUPS_AT_ONCE)
-            .collect()
-            .await;
-        let summary = Summary::of(&advanced);
+        let updated = self.update(&event, deadline).await;
         tracing::info!(
             records = event.records.len(),
-            groups,
-            moved = summary.moved,
-            write_units = summary.units,
-            failed = summary.failed.len(),
-            no_messages = newest.unreadable.len(),
+            groups = updated.groups,
+            moved = updated.moved,
+            write_units = updated.write_units,
+            failed = updated.failed.len(),
+            no_messages = updated.no_messages,
             "batch done"
         );
         let mut response = DynamoDbEventResponse::default();
-        response.batch_item_failures = summary.failed;
+        response.batch_item_failures = updated.failed.into_iter().map(item_failure).collect();
         response
     }
+
+    /// Moves the rows of each group with a new message to the newest of them: one move for a group,
+    /// however many messages of it the event has.
+    ///
+    /// Failed are the events of messages that could not be moved to. Lambda delivers again from the
+    /// lowest one, which is enough: older messages of the group cannot change what its rows show. An
+    /// item that is no message has not failed, because another try could not help; the log names
+    /// its event, and the item stays in the table.
+    pub async fn update(&self, event: &Event, deadline: Instant) -> Updated {
+        let stop = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+        let newest = Newest::of(&event.records);
+        for record in &newest.no_messages {
+            tracing::error!(event_id = record.event_id, "the item is no message");
+        }
+        let mut updated = Updated {
+            groups: newest.groups.len(),
+            no_messages: newest.no_messages.len(),
+            ..Updated::default()
+        };
+        let mut advanced = stream::iter(newest.groups.into_values())
+            .map(|(record, message)| async move {
+                (record, advance(self.table.as_ref(), &message, false, stop).await)
+            })
+            .buffer_unordered(GROUPS_AT_ONCE);
+        while let Some((record, result)) = advanced.next().await {
+            updated.add(record, result);
+        }
+        updated
+    }
 }
 
-#[derive(Default)]
-struct Summary {
-    moved: usize,
-    units: f64,
-    failed: Vec<DynamoDbBatchItemFailure>,
+/// What became of an event.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Updated {
+    /// Groups that the event has messages of.
+    pub groups: usize,
+    /// Groups whose rows were moved.
+    pub moved: usize,
+    /// The write units that it took.
+    pub write_units: f64,
+    /// Sequence numbers of the messages that rows could not be moved to, one for a group.
+    pub failed: Vec<Option<String>>,
+    /// Items in the messages' partitions that are none.
+    pub no_messages: usize,
 }
 
-impl Summary {
-    fn of(advanced: &[(&EventRecord, Result<Advanced, TableError>)]) -> Self {
-        let mut summary = Self::default();
-        for (record, result) in advanced {
-            match result {
-                Ok(Advanced::Moved { units }) => {
-                    summary.moved += 1;
-                    summary.units += units;
-                }
-                Ok(Advanced::Behind | Advanced::Exists) => {}
-                Err(error) => summary.fail(record, error),
+impl Updated {
+    fn add(&mut self, record: &EventRecord, result: Result<Advanced, TableError>) {
+        match result {
+            Ok(Advanced::Moved { units }) => {
+                self.moved += 1;
+                self.write_units += units;
+            }
+            Ok(Advanced::Behind | Advanced::Exists) => {}
+            Err(error) => {
+                tracing::warn!(event_id = record.event_id, reason = %error, "rows not moved");
+                self.failed.push(record.change.sequence_number.clone());
             }
         }
-        summary
     }
+}
 
-    fn fail(&mut self, record: &EventRecord, error: &TableError) {
-        tracing::warn!(event_id = record.event_id, reason = %error, "rows not moved");
-        let mut failure = DynamoDbBatchItemFailure::default();
-        failure.item_identifier.clone_from(&record.change.sequence_number);
-        self.failed.push(failure);
-    }
+/// Without a sequence number, which Lambda's events always have, the whole batch comes again.
+fn item_failure(sequence_number: Option<String>) -> DynamoDbBatchItemFailure {
+    let mut failure = DynamoDbBatchItemFailure::default();
+    failure.item_identifier = sequence_number;
+    failure
 }
