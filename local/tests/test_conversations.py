@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from conftest import run
 from conversations import TABLE, Conversations
-from pipeline import REGIONS
+from pipeline import REGIONS, STREAM
 from stack import ROOT, Stack, wait_until
 
 ARRIVAL_SECONDS = 60
@@ -189,17 +189,37 @@ def test_everything_is_read_by_key(conversations: Conversations, pair) -> None:
 
 def test_the_updater_is_not_started_by_what_it_writes(conversations: Conversations, pair) -> None:
     alice, bob = pair
-    function = conversations.outputs[REGION]["UpdaterFunction"]
-    send(conversations, alice, bob, MARKER)
-    arrives(lambda: len(listed(conversations, bob, REGION)) == 1, "the message")
-    log = conversations.stack.function_log(REGION, function)
-    send(conversations, bob, alice, "Twice.")
-    arrives(lambda: listed(conversations, bob, REGION) == [("Alice", "Twice.")], "the answer")
-    # The rows of the first message have been in the stream before the second one.
-    arrives(lambda: "batch done" in conversations.stack.function_log(REGION, function)[len(log) :], "the log")
-    added = conversations.stack.function_log(REGION, function)[len(log) :]
-    assert added.count("batch done") == added.count("groups=1") == 1
-    assert MARKER not in log + added
+
+    def log() -> str:
+        return conversations.stack.function_log(REGION, conversations.outputs[REGION]["UpdaterFunction"])
+
+    def deliver(sender: Someone, recipient: Someone, number: int) -> None:
+        send(conversations, sender, recipient, f"{MARKER} {number}")
+        arrives(
+            lambda: listed(conversations, recipient, REGION) == [(sender.name, f"{MARKER} {number}")], "the message"
+        )
+        arrives(lambda: log().count("batch done") >= before + number, "the log")
+
+    before = log().count("batch done")
+    deliver(alice, bob, 1)
+    # The rows of the first message are in the stream before the second one, and have then been passed by.
+    deliver(bob, alice, 2)
+    assert log().count("batch done") == before + 2
+    assert MARKER not in log()
+
+
+def test_messages_travel_encrypted_and_in_the_order_of_their_group(conversations: Conversations, pair) -> None:
+    group = send(conversations, *pair, MARKER)["message_group_uuid"]
+    kinesis = conversations.stack.client("kinesis", REGION)
+    records = []
+    for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]:
+        position = {"ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = kinesis.get_shard_iterator(StreamName=STREAM, **position)["ShardIterator"]
+        records += kinesis.get_records(ShardIterator=iterator)["Records"]
+    [record] = [record for record in records if record["PartitionKey"] == f"MSG#{group}"]
+    assert MARKER.encode() not in record["Data"]
+    assert pair[0].id.encode() not in record["Data"]
+    arrives(lambda: len(listed(conversations, pair[1], OTHER_REGION)) == 1, "the message")
 
 
 def test_an_item_that_is_no_message_is_named_and_not_shown(conversations: Conversations) -> None:

@@ -85,7 +85,7 @@ pub async fn load_schema(config: &SdkConfig, table: &str) -> Result<Schema, Sche
         made.push("index");
     }
     // DynamoDB takes one such change at a time.
-    if setup.ready().await?.latest_stream_arn.is_none() || !has_stream(&description) {
+    if !has_stream(&setup.ready().await?) {
         setup.add_stream().await?;
         made.push("stream");
     }
