@@ -3,30 +3,45 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
-from conftest import run
-from pipeline import REGIONS, Pipeline
-from stack import ROOT, parse_json
+import pytest
+from conftest import empty_table, run
+from pipeline import REGIONS, STREAM, Pipeline
+from stack import ROOT, Stack, parse_json
 
 REGION = REGIONS[1]
 MAKE = str(ROOT / "events" / "make-consumer-event")
 
 
-def test_an_event_of_what_was_pushed_goes_through_the_consumer(pipeline: Pipeline, stream: str) -> None:
-    environment = pipeline.stack.environment()
+@pytest.fixture
+def untouched(binaries: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Pipeline]:
+    """A pipeline whose stream holds nothing of other tests. The consumer may not decrypt what is in any other stream."""
+    stack = Stack()
+    try:
+        yield Pipeline(stack, binaries)
+    finally:
+        stack.close(keep_logs=request.session.testsfailed > 0)
+
+
+def test_an_event_of_what_was_pushed_goes_through_the_consumer(untouched: Pipeline) -> None:
+    environment = untouched.stack.environment()
     lines = [json.dumps({"id": f"{uuid.uuid4()}", "kind": "order", "amount": number}) for number in range(10)]
     # One partition key, and so one shard.
-    command = [*pipeline.push_command(stream), "--partition-key-field", "kind"]
+    command = [*untouched.push_command(), "--partition-key-field", "kind"]
     run(command, environment, "\n".join(lines))
+    untouched.wait_for_items_in(REGION, [parse_json(line) for line in lines])
+    empty_table(untouched, REGION)
 
-    made = run([MAKE, "--region", REGION, "--stream", stream, "--records", "9"], environment).stdout
+    made = run([MAKE, "--region", REGION, "--stream", STREAM, "--records", "9"], environment).stdout
     event = json.loads(made)
     assert len(event["Records"]) == 9
-    assert {record["eventSourceARN"].rpartition("/")[2] for record in event["Records"]} == {stream}
+    assert {record["eventSourceARN"].rpartition("/")[2] for record in event["Records"]} == {STREAM}
 
-    response = pipeline.invoke_consumer(REGION, made)
+    response = untouched.invoke_consumer(REGION, made)
     assert response["batchItemFailures"] == []
-    pipeline.wait_for_items_in(REGION, [parse_json(line) for line in lines[:9]])
+    untouched.wait_for_items_in(REGION, [parse_json(line) for line in lines[:9]])
 
 
 def test_a_stream_without_records_makes_no_event(pipeline: Pipeline, stream: str) -> None:
