@@ -5,6 +5,7 @@ import itertools
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,20 +31,27 @@ def binaries() -> dict[str, Path]:
     return build_binaries()
 
 
-@pytest.fixture(scope="session")
-def deployed(binaries: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Pipeline]:
+@contextmanager
+def local_aws(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A local AWS. Its logs are kept if a test fails on it."""
+    failed_before = request.session.testsfailed
     stack = Stack()
     try:
-        yield Pipeline(stack, binaries)
+        yield stack
     finally:
-        stack.close(keep_logs=request.session.testsfailed > 0)
+        stack.close(keep_logs=request.session.testsfailed > failed_before)
+
+
+@pytest.fixture(scope="session")
+def deployed(binaries: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Pipeline]:
+    with local_aws(request) as stack:
+        yield Pipeline(stack, binaries)
 
 
 @pytest.fixture(scope="session")
 def with_options(binaries: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Deployment]:
     """The template with other parameters than the defaults, wherever there is a choice."""
-    stack = Stack()
-    try:
+    with local_aws(request) as stack:
         ec2 = stack.client("ec2", REGIONS[0])
         subnets = ec2.describe_subnets()["Subnets"][:2]
         tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [subnets[0]["VpcId"]]}])["RouteTables"]
@@ -73,8 +81,6 @@ def with_options(binaries: dict[str, Path], request: pytest.FixtureRequest) -> I
             "RouteTableIds": ",".join(table["RouteTableId"] for table in tables),
         }
         yield Deployment(stack, stack.deploy(REGIONS[0], packages, **parameters))
-    finally:
-        stack.close(keep_logs=request.session.testsfailed > 0)
 
 
 @pytest.fixture

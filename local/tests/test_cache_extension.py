@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from conftest import local_aws
 from stack import ROOT, Stack, free_port, wait_until
 
 REGION = "us-east-1"
@@ -30,11 +31,8 @@ SECONDS = 10
 
 @pytest.fixture(scope="module")
 def aws(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    stack = Stack()
-    try:
+    with local_aws(request) as stack:
         yield stack
-    finally:
-        stack.close(keep_logs=request.session.testsfailed > 0)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from pathlib import Path
 import boto3.dynamodb.types
 import pytest
 from botocore.exceptions import ClientError
-from conftest import run
+from conftest import local_aws, run
 from conversations import TABLE, Conversations
 from pipeline import REGIONS, STREAM
-from stack import ROOT, Stack, wait_until
+from stack import ROOT, wait_until
 
 ARRIVAL_SECONDS = 60
 # In what must not be in a log.
@@ -23,11 +23,8 @@ REGION, OTHER_REGION = REGIONS
 
 @pytest.fixture(scope="module")
 def conversations(binaries: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Conversations]:
-    stack = Stack()
-    try:
+    with local_aws(request) as stack:
         yield Conversations(stack, binaries)
-    finally:
-        stack.close(keep_logs=request.session.testsfailed > 0)
 
 
 class Someone:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import run
+from conftest import local_aws, run
 from pipeline import REGIONS
 from stack import ROOT, STACK_NAME, Stack, wait_until
 
@@ -23,12 +23,8 @@ OTHER_ARCHITECTURE = {"x86_64": "arm64", "arm64": "x86_64"}[ARCHITECTURE]
 
 @pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    failed_before = request.session.testsfailed
-    stack = Stack()
-    try:
+    with local_aws(request) as stack:
         yield stack
-    finally:
-        stack.close(keep_logs=request.session.testsfailed > failed_before)
 
 
 @pytest.fixture(scope="module")

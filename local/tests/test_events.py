@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import empty_table, run
+from conftest import empty_table, local_aws, run
 from pipeline import REGIONS, STREAM, Pipeline
-from stack import ROOT, Stack, parse_json
+from stack import ROOT, parse_json
 
 REGION = REGIONS[1]
 MAKE = str(ROOT / "events" / "make-consumer-event")
@@ -18,11 +18,8 @@ MAKE = str(ROOT / "events" / "make-consumer-event")
 @pytest.fixture
 def untouched(binaries: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Pipeline]:
     """A pipeline whose stream holds nothing of other tests. The consumer may not decrypt what is in any other stream."""
-    stack = Stack()
-    try:
+    with local_aws(request) as stack:
         yield Pipeline(stack, binaries)
-    finally:
-        stack.close(keep_logs=request.session.testsfailed > 0)
 
 
 def test_an_event_of_what_was_pushed_goes_through_the_consumer(untouched: Pipeline) -> None:
