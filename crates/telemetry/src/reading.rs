@@ -39,6 +39,17 @@ impl Reading {
         self.with(Some(region), metric, Measured::Total(total))
     }
 
+    /// Takes in how often something in a Region has taken how long.
+    #[must_use]
+    pub fn latencies_in(
+        self,
+        region: &str,
+        metric: Metric,
+        latencies: BTreeMap<Duration, u64>,
+    ) -> Self {
+        self.with(Some(region), metric, Measured::Latencies(latencies))
+    }
+
     /// Takes in what a cipher has done.
     #[cfg(feature = "record-cipher")]
     #[must_use]
@@ -52,7 +63,7 @@ impl Reading {
             reading
                 .total_in(region, Metric::KmsCalls, kms.calls)
                 .total_in(region, Metric::KmsErrors, kms.errors)
-                .with(Some(region), Metric::KmsLatency, Measured::Latencies(kms.latencies))
+                .latencies_in(region, Metric::KmsLatency, kms.latencies)
         })
     }
 
