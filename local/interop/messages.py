@@ -2,7 +2,7 @@
 """Encrypts or decrypts messages with the AWS Encryption SDK for Python, its own caching materials manager and a raw AES
 key.
 
-Reads and prints JSON lines, as crates/caching-cmm/examples/interop.rs does. It shares no code with the Rust crates.
+Reads and prints JSON lines, as crates/esdk-caching-cmm/examples/interop.rs does. It shares no code with the Rust crates.
 """
 
 import argparse

@@ -41,7 +41,7 @@ def test_every_alarm_notifies_whoever_wants_to_know(alarm: dict) -> None:
 
 
 def test_every_metric_is_one_that_the_programs_report() -> None:
-    code = (ROOT / "crates" / "telemetry" / "src" / "metric.rs").read_text(encoding="utf-8")
+    code = (ROOT / "crates" / "record-telemetry" / "src" / "metric.rs").read_text(encoding="utf-8")
     reported = set(re.findall(r"Self::(\w+),", code))
     names = set(metrics(MONITORING))
     assert len(names) > 10

@@ -21,7 +21,7 @@ struct Args {
 /// One thread is enough for one function, and takes the least from it.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    telemetry::init_function();
+    record_telemetry::init_function();
     let Args { settings } = Args::parse();
     let token = token(&settings)?;
     let aws = cache_extension::aws_config().await;

@@ -8,7 +8,7 @@ use clap::Parser;
 use lambda_runtime::tracing::Instrument;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use record_consumer::{Consumer, ConsumerSettings, ConsumerStats};
-use telemetry::{FunctionMetrics, Metric, Reading};
+use record_telemetry::{FunctionMetrics, Metric, Reading};
 use tikv_jemallocator::Jemalloc;
 use tokio::time::Instant;
 
@@ -26,7 +26,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    telemetry::init_function();
+    record_telemetry::init_function();
     let args = Args::parse();
     let config = aws_config::load_from_env().await;
     let consumer = Arc::new(Consumer::new(&args.settings, &config).await?);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lambda_events::event::kinesis::KinesisEventRecord;
 use lambda_runtime::tracing;
-use telemetry::TraceContext;
+use record_telemetry::TraceContext;
 
 use crate::content::Entry;
 

@@ -1,6 +1,6 @@
 //! The metrics of the programs. Other users of the library have [`PusherStats`].
 
-use telemetry::{Metric, Reading};
+use record_telemetry::{Metric, Reading};
 
 use crate::{PusherStats, RegionName, RegionStats};
 

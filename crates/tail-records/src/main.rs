@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     if let Ok(Completions { completions }) = Completions::try_parse() {
         return print_completions(completions);
     }
-    telemetry::init_program();
+    record_telemetry::init_program();
     let Args { settings, .. } = Args::parse();
     let ended = Runtime::new().context("cannot start").and_then(|runtime| {
         let summary = runtime.block_on(run(&settings));

@@ -5,7 +5,7 @@
 //
 //     messages.mjs write|read
 //
-// Reads and prints JSON lines, as crates/caching-cmm/examples/interop.rs does. It shares no code with the Rust crates.
+// Reads and prints JSON lines, as crates/esdk-caching-cmm/examples/interop.rs does. It shares no code with the Rust crates.
 
 import { createInterface } from "node:readline";
 

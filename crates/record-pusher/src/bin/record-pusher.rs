@@ -6,7 +6,7 @@ use lambda_runtime::{Context, LambdaEvent, service_fn};
 use record_pusher::lambda::{PushEvent, handle};
 use record_pusher::metrics::reading;
 use record_pusher::{PusherSettings, RecordPusher, TraceSettings};
-use telemetry::{FunctionMetrics, TraceContext};
+use record_telemetry::{FunctionMetrics, TraceContext};
 use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
@@ -26,7 +26,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    telemetry::init_function();
+    record_telemetry::init_function();
     let args = Args::parse();
     let config = aws_config::load_from_env().await;
     let pusher = RecordPusher::new(&args.settings, &config).await?;

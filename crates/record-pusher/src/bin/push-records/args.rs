@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use record_pusher::{PusherSettings, TraceSettings};
-use telemetry::TraceContext;
+use record_telemetry::TraceContext;
 
 const EXAMPLES: &str = "\
 Examples:

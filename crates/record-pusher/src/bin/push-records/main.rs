@@ -26,7 +26,7 @@ async fn main() -> ExitCode {
     if let Ok(Completions { completions }) = Completions::try_parse() {
         return print_completions(completions);
     }
-    telemetry::init_program();
+    record_telemetry::init_program();
     // As a task, so that it shares a thread with those of the pusher, which it waits for.
     match tokio::spawn(run(args::parse())).await.unwrap_or_else(|error| Err(error.into())) {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use telemetry::{Metrics, Reading};
+use record_telemetry::{Metrics, Reading};
 
 /// The dimension `Service` of the program's metrics.
 const SERVICE: &str = "push-records";

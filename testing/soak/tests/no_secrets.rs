@@ -51,7 +51,7 @@ async fn nothing_shows_what_a_record_holds() {
 /// What is logged at level `TRACE`, as the programs log it and without their cap.
 fn capture_logs() -> (Buffer, Buffer) {
     let (capped, all) = (Buffer::default(), Buffer::default());
-    let filter = telemetry::filter("trace", LevelFilter::TRACE);
+    let filter = record_telemetry::filter("trace", LevelFilter::TRACE);
     tracing_subscriber::registry()
         .with(fmt::layer().with_ansi(false).with_writer(capped.writer()).with_filter(filter))
         .with(

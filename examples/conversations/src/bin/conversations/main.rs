@@ -16,7 +16,7 @@ use args::{Args, Command};
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    telemetry::init_program();
+    record_telemetry::init_program();
     let result = match &args.command {
         Command::LoadSchema(table) => write::load_schema(table, args.output).await,
         Command::Seed(seed) => write::seed(seed, args.output).await,

@@ -12,7 +12,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 fn logged(directives: &str, log: impl FnOnce()) -> String {
     let buffer = Buffer::default();
     let writer = buffer.clone();
-    let filter = telemetry::filter(directives, LevelFilter::ERROR);
+    let filter = record_telemetry::filter(directives, LevelFilter::ERROR);
     let layer = fmt::layer().with_writer(move || writer.clone()).with_filter(filter);
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
     let bytes = buffer.0.lock().unwrap().clone();

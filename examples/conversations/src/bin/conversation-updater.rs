@@ -20,7 +20,7 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    telemetry::init_function();
+    record_telemetry::init_function();
     let args = Args::parse();
     let config = aws_config::load_from_env().await;
     let updater = Updater::new(&config, &args.table_name);

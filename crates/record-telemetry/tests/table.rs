@@ -1,6 +1,6 @@
 //! The README's table has every metric with its unit and dimensions, in order, and nothing else.
 
-use telemetry::Metric;
+use record_telemetry::Metric;
 
 #[test]
 fn the_table_of_metrics() {
