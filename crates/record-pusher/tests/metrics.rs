@@ -1,14 +1,12 @@
-//! The programs push-records and record-pusher write what they did in CloudWatch's embedded metric
+//! The function record-pusher writes what it did in CloudWatch's embedded metric
 //! format.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 mod programs;
 
-use std::fs;
-
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_kinesis::config::{Credentials, SharedCredentialsProvider};
-use fake_aws::{FakeAws, Fault, Operation, Rule, kms_key_arn};
+use fake_aws::{FakeAws, kms_key_arn};
 use record_cipher::{Keys, RecordCipher};
 use serde_json::{Value, json};
 
@@ -89,85 +87,6 @@ async fn the_function_writes_what_each_invocation_did() {
             assert_eq!(latencies(line, "KmsLatency").len(), calls);
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn push_records_appends_what_it_did_to_a_file() {
-    let fixture = Fixture::new("metrics_cli").await;
-    let file = fixture.folder.join("metrics.ndjson");
-    let input = fixture.folder.join("input");
-    let large = format!(r#"{{"id":"{}"}}"#, "x".repeat(1 << 20));
-    fs::write(&input, ["{}", &large, "no record", "{}"].join("\n")).unwrap();
-    let throttle = Rule::new(Fault::Throttle).operation(Operation::PutRecords);
-    fixture.aws.faults().inject(throttle.region("us-east-1").times(1));
-    let down = Rule::new(Fault::InternalError).operation(Operation::PutRecords);
-    fixture.aws.faults().inject(down.region("eu-west-1"));
-    let mut command = fixture.command(env!("CARGO_BIN_EXE_push-records"));
-    command.arg("--metrics").arg(&file).arg(&input);
-    fixture.run(command).await;
-
-    let written = fs::read_to_string(&file).unwrap();
-    let [service, there, here] = lines(&written).try_into().unwrap();
-    assert_eq!(service["Service"], "push-records");
-    let bytes = 4 + large.len();
-    let expected = json!({
-        "DataKeyCacheHits": 2, "DataKeyCacheMisses": 1, "DataKeyCacheEvictions": 0,
-        "RecordsIn": 3, "BytesIn": bytes, "RecordsRefused": 1,
-    });
-    assert_eq!(counts(&service), expected);
-    let (here, there) = (counts(&here), counts(&there));
-    let some = |line: &Value, name: &str| line[name].as_u64().unwrap();
-    assert_eq!((some(&here, "MessagesDelivered"), some(&here, "MessagesUndelivered")), (2, 0));
-    assert!(some(&here, "ThrottledTries") > 0 && some(&here, "FailedTries") == 0, "{here}");
-    assert_eq!((some(&there, "MessagesDelivered"), some(&there, "MessagesUndelivered")), (0, 2));
-    assert!(some(&there, "FailedTries") > 0 && some(&there, "ThrottledTries") == 0, "{there}");
-    assert_eq!((some(&there, "BytesDelivered"), some(&there, "KmsCalls")), (0, 1));
-
-    // What nothing happens in is not there, and what was there stays.
-    let mut again = fixture.command(env!("CARGO_BIN_EXE_push-records"));
-    again.env("METRICS_FILE", &file);
-    fixture.run(again).await;
-    assert_eq!(fs::read_to_string(&file).unwrap(), written);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_for_metrics_that_cannot_be_written_is_found_before_anything_is_pushed() {
-    let fixture = Fixture::new("metrics_no_file").await;
-    let input = fixture.folder.join("input");
-    fs::write(&input, "{}").unwrap();
-    let mut command = fixture.command(env!("CARGO_BIN_EXE_push-records"));
-    command.arg("--metrics").arg(fixture.folder.join("missing/metrics")).arg(&input);
-    let output = fixture.run(command).await;
-    assert_eq!(output.status.code(), Some(2));
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.contains("missing/metrics"), "{errors}");
-    assert!(fixture.aws.kinesis().records("us-east-1", "records").is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn records_are_given_the_trace_context_that_they_lack() {
-    const TRACEPARENT: &str = "00-67891233abcdef012345678912345678-53995c3f42cd8ad8-01";
-    let fixture = Fixture::new("trace_cli").await;
-    let input = fixture.folder.join("input");
-    fs::write(&input, r#"{"id":"1"}"#.to_owned() + "\n" + r#"{"trace":"own"}"#).unwrap();
-    let push = async |settings: &[(&str, &str)]| {
-        let mut command = fixture.command(env!("CARGO_BIN_EXE_push-records"));
-        command.envs(settings.iter().copied()).env("AGGREGATE_BYTES", "1000").arg(&input);
-        let output = fixture.run(command).await;
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code(), errors, plaintexts(&fixture.aws).await.pop())
-    };
-    let expected = format!(r#"[{{"trace":"{TRACEPARENT}","id":"1"}},{{"trace":"own"}}]"#);
-    let trace = ("TRACE_ATTRIBUTE", "trace");
-    let (code, errors, pushed) = push(&[trace, ("TRACEPARENT", TRACEPARENT)]).await;
-    assert_eq!((code, pushed), (Some(0), Some(expected)), "{errors}");
-    let unchanged = Some(r#"[{"id":"1"},{"trace":"own"}]"#.to_owned());
-    for off in [[trace, trace], [("TRACE_ATTRIBUTE", ""), ("TRACEPARENT", TRACEPARENT)]] {
-        let (code, errors, pushed) = push(&off).await;
-        assert_eq!((code, pushed), (Some(0), unchanged.clone()), "{errors}");
-    }
-    let (code, errors, _) = push(&[trace, ("TRACEPARENT", "00-1-2-01")]).await;
-    assert!(code == Some(2) && errors.contains("--traceparent"), "{errors}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

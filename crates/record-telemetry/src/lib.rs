@@ -28,11 +28,11 @@ pub use trace::{InvalidTraceContext, TraceContext};
 const OWN_CRATES: [&str; 7] = [
     "esdk_caching_cmm",
     "esdk_message",
-    "push_records",
+    "sealstream",
     "record_cipher",
     "record_consumer",
     "record_pusher",
-    "telemetry",
+    "record_telemetry",
 ];
 
 /// The most that all other crates log.

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fake_aws::{FakeAws, StreamSettings};
@@ -46,12 +46,6 @@ impl Fixture {
             .env("DELIVERY_TIMEOUT_SECONDS", "1")
             .stdin(Stdio::null());
         command
-    }
-
-    /// Runs a program to its end.
-    pub(crate) async fn run(&self, mut command: Command) -> Output {
-        let run = tokio::task::spawn_blocking(move || command.output().unwrap());
-        tokio::time::timeout(Duration::from_secs(30), run).await.expect("takes too long").unwrap()
     }
 
     /// Has the function record-pusher answer events, and returns what it has written.

@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-use crate::kinesis::Position;
+use crate::tail::kinesis::Position;
 
 /// Where reading begins: `latest`, `trim-horizon`, a time before now such as `10m`, or a time of
 /// RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Since {
+
+pub(crate) enum Since {
     /// With what is put from now on.
     Latest,
     /// With the oldest record that the stream still has.
@@ -84,7 +84,7 @@ impl fmt::Display for Since {
     "give latest, trim-horizon, a time before now such as 30s, 10m, 2h or 1d, or a time such as \
      2026-01-31T12:00:00Z"
 )]
-pub struct InvalidSince;
+pub(crate) struct InvalidSince;
 
 #[cfg(test)]
 mod tests {

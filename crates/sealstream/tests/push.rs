@@ -1,4 +1,4 @@
-//! The program push-records against an endpoint that fails on command: what does not get through, and
+//! `sealstream push` against an endpoint that fails on command: what does not get through, and
 //! what becomes of it.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
@@ -36,7 +36,7 @@ impl Fixture {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_push-records"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealstream"));
         command
             .args(arguments)
             .env_clear()
@@ -49,14 +49,14 @@ impl Fixture {
         command
     }
 
-    /// push-records with a spool, and a second for delivery.
+    /// `sealstream push` with a spool, and a second for delivery.
     fn push(&self) -> Command {
         self.push_with("1")
     }
 
     fn push_with(&self, delivery_timeout_seconds: &str) -> Command {
         let spool = self.spool();
-        let mut command = self.command(&["--suite", "unsigned", "--output", "json"]);
+        let mut command = self.command(&["push", "--suite", "unsigned", "--output", "json"]);
         command
             .args(["--regions", "us-east-1,eu-west-1", "--kms-key", "alias/records"])
             .args(["--stream", "records"])

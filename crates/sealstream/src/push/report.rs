@@ -7,8 +7,8 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use record_pusher::{CmmStats, Outcome, PushError, PusherStats, RegionName};
 use serde::Serialize;
 
-use crate::args::Output;
-use crate::input::Place;
+use crate::push::args::Output;
+use crate::push::input::Place;
 
 /// What has happened so far. Shows a progress bar if standard error is a terminal.
 pub(crate) struct Report {

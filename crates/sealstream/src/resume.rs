@@ -1,20 +1,42 @@
 //! From a spool to the streams.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use aws_config::SdkConfig;
+use clap::{Args, ValueHint};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use record_pusher::{Delivery, DeliveryError, MessagePusher};
 
-use crate::args::ResumeArgs;
+use crate::push::spool::{Message, Replacement, parse};
 use crate::shutdown::Shutdown;
-use crate::spool::{Message, Replacement, parse};
 
 /// Messages that wait for an acknowledgement at once.
 const MAX_SENT: usize = 5000;
+
+const RESUME_EXAMPLES: &str = "\
+Example:
+  sealstream resume --spool undelivered.ndjson
+
+What is delivered is taken out of the file, which is removed when nothing is left. That happens in one
+step at the end, so that a run which is interrupted loses nothing: the next one sends again what this one
+sent, and consumers write such a record once. The exit code is 0 only when nothing is left.";
+
+/// Sends the messages of a spool file to the Regions that they did not reach.
+#[derive(Debug, Args)]
+#[command(after_help = RESUME_EXAMPLES)]
+pub(crate) struct ResumeArgs {
+    /// The file that `sealstream push --spool` has written
+    #[arg(long, env, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) spool: PathBuf,
+
+    /// Seconds after which a message that a Region has not acknowledged stays in the file
+    #[arg(long, env, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) delivery_timeout_seconds: u64,
+}
 
 /// Sends what a spool holds. Whether nothing is left and nothing was lost.
 pub(crate) async fn resume(args: &ResumeArgs) -> anyhow::Result<bool> {

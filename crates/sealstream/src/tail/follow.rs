@@ -14,14 +14,14 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::decode::{DecodeError, Decoder};
-use crate::error::TailError;
-use crate::kinesis::{Kinesis, Position, ReadError, Record, Shard, StreamApi};
-use crate::notice::Notice;
-use crate::printer::{Ended, Lines, Printer};
-use crate::reader::Reader;
-use crate::settings::TailSettings;
-use crate::shards::Shards;
+use crate::tail::decode::{DecodeError, Decoder};
+use crate::tail::diagnostic::Notice;
+use crate::tail::error::TailError;
+use crate::tail::kinesis::{Kinesis, Position, ReadError, Record, Shard, StreamApi};
+use crate::tail::printer::{Ended, Lines, Printer};
+use crate::tail::reader::Reader;
+use crate::tail::settings::TailSettings;
+use crate::tail::shards::Shards;
 
 /// Answers of Kinesis, each of up to 10 MiB, that are in memory at once, whatever the number of
 /// shards.
@@ -31,18 +31,18 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// What was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Summary {
+
+pub(crate) struct Summary {
     /// Records that were printed.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Kinesis records that were not, each of which was the subject of a [`Notice`].
-    pub unreadable: u64,
+    pub(crate) unreadable: u64,
     /// Shards that were read.
-    pub shards: usize,
+    pub(crate) shards: usize,
     /// How many Kinesis records asked for a data key, and how often AWS KMS was asked for one.
-    pub data_keys: CmmStats,
+    pub(crate) data_keys: CmmStats,
     /// Whether the end was that nobody reads the output any more.
-    pub output_closed: bool,
+    pub(crate) output_closed: bool,
 }
 
 /// Prints the records of a stream to `output`, one JSON object a line, until `stop` is cancelled or
@@ -53,7 +53,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// [`TailError`]; one record that cannot be decrypted is none.
-pub async fn tail(
+pub(crate) async fn tail(
     settings: &TailSettings,
     config: &SdkConfig,
     stop: &CancellationToken,

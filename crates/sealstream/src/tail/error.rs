@@ -6,8 +6,8 @@ use record_cipher::{SetupError, StreamName};
 
 /// Why records are not followed any more. No variant carries anything of a record.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TailError {
+
+pub(crate) enum TailError {
     /// A setting is not allowed.
     #[error("the settings do not work: {0}")]
     Setup(#[from] SetupError),

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 
-use crate::kinesis::Record;
-use crate::printer::Lines;
+use crate::tail::kinesis::Record;
+use crate::tail::printer::Lines;
 
 /// How often a record is decrypted again after a failure that may pass, in which time AWS KMS is
 /// asked three times as often by its client.

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// Something that a user wants to know. Its text holds nothing of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Notice {
+
+pub(crate) enum Notice {
     /// A record was not printed.
     Unreadable {
         /// The shard that has it.

@@ -1,4 +1,10 @@
-//! From the input to the streams.
+//! `sealstream push`: from the input to the streams.
+
+pub(crate) mod args;
+mod input;
+mod metrics;
+mod report;
+pub(crate) mod spool;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,18 +15,18 @@ use record_pusher::metrics::reading;
 use record_pusher::{Outcome, PushError, Pushed, RecordPusher};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::args::Args;
-use crate::input::{Input, Line, Place};
-use crate::metrics::MetricsFile;
-use crate::report::Report;
+use crate::push::args::PushArgs;
+use crate::push::input::{Input, Line, Place};
+use crate::push::metrics::MetricsFile;
+use crate::push::report::Report;
+use crate::push::spool::Spool;
 use crate::shutdown::Shutdown;
-use crate::spool::Spool;
 
 /// Blocks of lines that were handed to the pusher and not to the report yet.
 const HANDED_OVER: usize = 4;
 
 /// Whether everything was delivered.
-pub(crate) async fn push(args: &Args) -> anyhow::Result<bool> {
+pub(crate) async fn push(args: &PushArgs) -> anyhow::Result<bool> {
     let input = Input::open(&args.files)?;
     let spool = args.spool.as_deref().map(Spool::append_to).transpose()?;
     let metrics = args.metrics.as_deref().map(MetricsFile::append_to).transpose()?;
@@ -52,7 +58,7 @@ struct Trace {
 }
 
 impl Trace {
-    fn of(args: &Args) -> Option<Self> {
+    fn of(args: &PushArgs) -> Option<Self> {
         let attribute = args.trace.attribute()?.to_owned();
         Some(Self { attribute, traceparent: args.traceparent?.to_string() })
     }

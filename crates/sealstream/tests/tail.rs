@@ -1,4 +1,4 @@
-//! The program tail-records against an endpoint that fails, splits shards and denies access on
+//! `sealstream tail` against an endpoint that fails, splits shards and denies access on
 //! command.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
@@ -83,8 +83,9 @@ impl Fixture {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tail-records"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealstream"));
         command
+            .arg("tail")
             .args(arguments)
             .env_clear()
             .env("AWS_ENDPOINT_URL", self.aws.url())

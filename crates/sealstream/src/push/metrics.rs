@@ -7,7 +7,7 @@ use anyhow::Context;
 use record_telemetry::{Metrics, Reading};
 
 /// The dimension `Service` of the program's metrics.
-const SERVICE: &str = "push-records";
+const SERVICE: &str = "sealstream";
 
 /// A file to append metrics to, from which the CloudWatch agent takes them.
 pub(crate) struct MetricsFile {
