@@ -1,6 +1,5 @@
 //! The function record-pusher, logging all they can, show nothing of what records
 //! hold.
-#![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 mod programs;
 
