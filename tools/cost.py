@@ -282,7 +282,7 @@ def report(workload: Workload, usd: dict[str, float]) -> str:
         lines.append("")
     if workload.batch_ms is None:
         lines.append("Without Lambda's GB-seconds: --batch-ms has to say how long an invocation takes.")
-    lines.append("Prices are in scripts/lib/cost.py, with where to check them; docs/cost.md says what is not counted.")
+    lines.append("Prices are in tools/cost.py, with where to check them; docs/cost.md says what is not counted.")
     return "\n".join(lines)
 
 

@@ -11,8 +11,10 @@ import sys
 import time
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pipeline import REGIONS, Pipeline
-from stack import ROOT, Stack, StackError, build_binaries, parse_json
+
+from tools import ROOT
+from tools.local_aws.pipeline import REGIONS, Pipeline
+from tools.local_aws.stack import Stack, StackError, build_binaries, parse_json
 
 SAMPLE = ROOT / "events" / "sample-records.ndjson"
 INVOCATION = ROOT / "events" / "record-pusher.json"
@@ -66,7 +68,7 @@ def run(lines: list[str], keep: bool) -> None:
 
 
 def show_the_way(pipeline: Pipeline, lines: list[str]) -> None:
-    say(f"Pushing {len(lines)} records with push-records")
+    say(f"Pushing {len(lines)} records with sealstream push")
     started = time.monotonic()
     summary = push(pipeline, lines)
     sent = [parse_json(line) for line in lines]
@@ -84,13 +86,13 @@ def show_the_way(pipeline: Pipeline, lines: list[str]) -> None:
 
 
 def push(pipeline: Pipeline, lines: list[str]) -> dict:
-    """Runs push-records and returns its summary."""
+    """Runs `sealstream push` and returns its summary."""
     source = pipeline.stack.directory / "records.ndjson"
     source.write_text("\n".join(lines) + "\n", encoding="utf-8")
     command = [*pipeline.push_command(), "--output", "json", str(source)]
     result = subprocess.run(command, env=pipeline.stack.environment(), stdout=subprocess.PIPE, check=False)
     if result.returncode != 0:
-        raise StackError(f"push-records failed with exit code {result.returncode}")
+        raise StackError(f"sealstream failed with exit code {result.returncode}")
     return json.loads(result.stdout)
 
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Checks the licences, bans and sources of all dependencies against deny.toml."""
 
@@ -7,9 +6,9 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from tools import ROOT
+
 CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index"
 
 

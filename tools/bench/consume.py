@@ -12,9 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import measure
-from measure import KMS_ARNS, STREAM, FakeAws, Usage
-from records import BATCH_RECORDS
+from tools import ROOT
+from tools.bench import measure
+from tools.bench.measure import KMS_ARNS, STREAM, FakeAws, Usage
+from tools.bench.records import BATCH_RECORDS
 
 SUITES = ["unsigned", "signed"]
 TABLE = "records"
@@ -27,7 +28,7 @@ OUR_REPETITIONS, PEER_REPETITIONS = 10, 2
 def main() -> None:
     binaries, scale = measure.arguments(__doc__)
     fake_aws, function = binaries / "fake-aws", [binaries / "record-consumer"]
-    in_python = [sys.executable, Path(__file__).with_name("consumer.py")]
+    in_python = [sys.executable, "-m", "tools.bench.consumer"]
     suites = {}
     with tempfile.TemporaryDirectory() as directory:
         for suite in SUITES:
@@ -42,11 +43,11 @@ def main() -> None:
 
 def make_events(fake_aws: Path, suite: str, batches: int, file: Path) -> None:
     command = [
-        *(sys.executable, Path(__file__).with_name("events.py")),
+        *(sys.executable, "-m", "tools.bench.events"),
         *("--key-arns", ",".join(KEY_ARNS), "--stream", STREAM, "--suite", suite, "--batches", str(batches)),
     ]
     with FakeAws(fake_aws) as aws, file.open("wb") as output:
-        subprocess.run(command, env=aws.environment(), stdout=output, check=True)
+        subprocess.run(command, cwd=ROOT, env=aws.environment(), stdout=output, check=True)
 
 
 def figures(fake_aws: Path, function: list, events: Path, repetitions: int) -> dict:

@@ -11,8 +11,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-import measure
-from measure import FakeAws, Usage
+from tools.bench import measure
+from tools.bench.measure import FakeAws, Usage
 
 TABLE = "bench-cache"
 # What the program does, and enough reads for some seconds.
@@ -29,7 +29,7 @@ PEER_READS = 10_000
 def main() -> None:
     binaries, scale = measure.arguments(__doc__)
     fake_aws, program = binaries / "fake-aws", str(binaries / "examples" / "cache_reads")
-    in_python = [sys.executable, str(Path(__file__).with_name("plain_cache.py")), TABLE]
+    in_python = [sys.executable, "-m", "tools.bench.plain_cache", TABLE]
     ways = {name: figures(fake_aws, [program, TABLE, way], int(reads * scale)) for name, (way, reads) in WAYS.items()}
     peer = figures(fake_aws, in_python, int(PEER_READS * scale))
     packages = f"Python {sys.version.split()[0]}, boto3 {version('boto3')}"

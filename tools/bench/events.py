@@ -6,8 +6,8 @@ import base64
 import itertools
 import json
 
-from producer import SUITES, Encryptor
-from records import BATCH_RECORDS, lines
+from tools.bench.producer import SUITES, Encryptor
+from tools.bench.records import BATCH_RECORDS, lines
 
 
 def main() -> None:

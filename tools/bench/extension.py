@@ -19,10 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import measure
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from stack import Stack, free_port
+from tools.bench import measure
+from tools.local_aws.stack import Stack, free_port
 
 REGION = "us-east-1"
 NAME = "/bench/parameter"

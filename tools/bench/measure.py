@@ -20,6 +20,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
+from tools import ROOT
+
 REGIONS = ["us-east-1", "eu-west-1"]
 # fake-aws has every key and every alias.
 KMS_ARNS = [f"arn:aws:kms:{region}:000000000000:" for region in REGIONS]
@@ -33,7 +35,7 @@ def arguments(description: str) -> tuple[Path, float]:
     parser.add_argument("--binaries", required=True, type=Path, help="directory of the release binaries")
     parser.add_argument("--scale", type=float, default=1, help="share of the work to do, at least 0.1; for a try")
     parsed = parser.parse_args()
-    return parsed.binaries, parsed.scale
+    return parsed.binaries.resolve(), parsed.scale
 
 
 def python() -> str:
@@ -96,7 +98,7 @@ class FakeAws:
 @contextlib.contextmanager
 def running(command: list, environment: dict[str, str]) -> Iterator[subprocess.Popen]:
     """A program with its standard input open. Leaving the context ends it, unless it was reaped."""
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
         yield process
     finally:

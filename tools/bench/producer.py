@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pushes JSON lines from standard input to a stream in several Regions, as push-records does, in Python.
+"""Pushes JSON lines from standard input to a stream in several Regions, as `sealstream push` does, in Python.
 
 It follows the producer in the AWS Encryption SDK's developer guide (data key caching, "MultiRegionRecordPusher"), with
 two things that make it faster: it puts 500 records with one request, and it sends a line as it is instead of writing

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures `push-records` and, beside it, producer.py, pushing the same records to the same streams.
+"""Measures `sealstream push` and, beside it, producer.py, pushing the same records to the same streams.
 
 Prints the figures as JSON. They are of the difference between a short and a long run, so that neither program's
 start-up is in them, except for the peak of memory, which is the long run's.
@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-import measure
-from measure import KMS_ARNS, REGIONS, STREAM, FakeAws, Usage
-from records import RECORD_BYTES, lines
+from tools.bench import measure
+from tools.bench.measure import KMS_ARNS, REGIONS, STREAM, FakeAws, Usage
+from tools.bench.records import RECORD_BYTES, lines
 
 SUITES = ["unsigned", "signed"]
 KEY_ALIAS = "alias/sealstream"
@@ -20,7 +20,7 @@ AGGREGATE_BYTES = "24000"
 # Enough for some seconds each.
 OUR_RECORDS, PEER_RECORDS = 200_000, 20_000
 BACKLOG_RECORDS = 1_000_000
-# Most of a throttled run is waiting. With a larger share push-records gives some of the records up.
+# Most of a throttled run is waiting. With a larger share sealstream gives some of the records up.
 THROTTLED_RECORDS, THROTTLED_SHARE = 100_000, 0.3
 BLOCK_RECORDS = 100
 
@@ -35,22 +35,22 @@ def main() -> None:
 
 class Bench:
     def __init__(self, binaries: Path, scale: float) -> None:
-        self._push_records = str(binaries / "push-records")
+        self._sealstream = str(binaries / "sealstream")
         self._fake_aws = binaries / "fake-aws"
         self._scale = scale
         self._block = b"".join(line + b"\n" for line in lines(BLOCK_RECORDS))
 
     def programs(self, suite: str) -> dict[str, dict]:
-        single = push_records(self._push_records, suite)
+        single = sealstream_push(self._sealstream, suite)
         return {
-            "push-records": self._steady(single, OUR_RECORDS),
-            "push-records, aggregated": self._steady([*single, "--aggregate-bytes", AGGREGATE_BYTES], OUR_RECORDS),
+            "sealstream push": self._steady(single, OUR_RECORDS),
+            "sealstream push, aggregated": self._steady([*single, "--aggregate-bytes", AGGREGATE_BYTES], OUR_RECORDS),
             "Python": self._steady(python(suite), PEER_RECORDS),
         }
 
     def memory(self, records: int, throttled: float) -> dict:
         records = int(records * self._scale)
-        usage = self._run(push_records(self._push_records, "unsigned"), records, "--throttle", str(throttled))
+        usage = self._run(sealstream_push(self._sealstream, "unsigned"), records, "--throttle", str(throttled))
         return {"records": records, "throttled": throttled, "peak_bytes": usage.peak_bytes}
 
     def _steady(self, command: list[str], records: int) -> dict:
@@ -79,9 +79,9 @@ class Bench:
         return usage
 
 
-def push_records(program: str, suite: str) -> list[str]:
+def sealstream_push(program: str, suite: str) -> list[str]:
     return [
-        program,
+        *(program, "push"),
         *("--regions", ",".join(REGIONS)),
         *("--kms-key", KEY_ALIAS),
         *("--stream", STREAM),
@@ -92,8 +92,7 @@ def push_records(program: str, suite: str) -> list[str]:
 
 def python(suite: str) -> list[str]:
     return [
-        sys.executable,
-        str(Path(__file__).with_name("producer.py")),
+        *(sys.executable, "-m", "tools.bench.producer"),
         *("--key-arns", ",".join(arn + KEY_ALIAS for arn in KMS_ARNS)),
         *("--stream", STREAM),
         *("--suite", suite),

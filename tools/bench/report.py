@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes the figures of one part of scripts/bench into the page of benchmarks, between that part's markers."""
 
@@ -32,7 +31,7 @@ def push(results: Path) -> list[str]:
         "CPU s per million": lambda run: f"{run['cpu_seconds_per_million']:.1f}",
         "peak memory": megabytes,
     }
-    compared = compared_with_python(figures, "push-records", "cpu_seconds_per_million", columns)
+    compared = compared_with_python(figures, "sealstream push", "cpu_seconds_per_million", columns)
     return [*compared, "", *map(backlog, figures["memory"])]
 
 

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from command import ROOT, TEMPLATE, SetupError, run, say, template
+from tools import ROOT
+from tools.deploy.command import TEMPLATE, SetupError, run, say, template
 
 ENVIRONMENT = ROOT / ".venv" / "build"
 # Git ignores it.
@@ -28,7 +29,7 @@ def build(architecture: str) -> Path:
     if shutil.which("cargo") is None:
         raise SetupError("cargo is not installed; https://rustup.rs says how to get it")
     require_target(TARGETS[architecture])
-    if run([ROOT / "scripts" / "lib" / "python-env", "build"]) != 0:
+    if run([ROOT / "tools" / "python-env", "build"]) != 0:
         raise SetupError("the Python environment with cargo-lambda and zig could not be installed")
     say("Building the functions (the first time takes minutes)")
     command = [

@@ -12,7 +12,8 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 from samtranslator.yaml_helper import yaml_parse
 
-ROOT = Path(__file__).resolve().parents[3]
+from tools import ROOT
+
 TEMPLATE = ROOT / "infra" / "template.yaml"
 SETTINGS = ROOT / "infra" / "samconfig.toml"
 SAM = ROOT / ".venv" / "tools" / "bin" / "sam"

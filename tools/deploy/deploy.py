@@ -11,9 +11,21 @@ import json
 import tempfile
 from pathlib import Path
 
-from building import TARGETS, build, package
-from command import SAM, SETTINGS, SetupError, StackFailure, ask, exit_with, parser, run, say, settings, template
-from stacks import RegionStack
+from tools.deploy.building import TARGETS, build, package
+from tools.deploy.command import (
+    SAM,
+    SETTINGS,
+    SetupError,
+    StackFailure,
+    ask,
+    exit_with,
+    parser,
+    run,
+    say,
+    settings,
+    template,
+)
+from tools.deploy.stacks import RegionStack
 
 PROGRAM = "scripts/deploy"
 EPILOG = """\

@@ -4,8 +4,8 @@
 The key, the table and the quarantine stay. What they are, and how to delete them by hand, is printed.
 """
 
-from command import ask, exit_with, parser, say, template
-from stacks import RegionStack
+from tools.deploy.command import ask, exit_with, parser, say, template
+from tools.deploy.stacks import RegionStack
 
 PROGRAM = "scripts/destroy"
 EPILOG = """\

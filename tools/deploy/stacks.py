@@ -12,7 +12,8 @@ from botocore.exceptions import (
     NoCredentialsError,
     WaiterError,
 )
-from command import SetupError, StackFailure
+
+from tools.deploy.command import SetupError, StackFailure
 
 CONNECT_SECONDS = 5
 DELETION_POLL_SECONDS = 5

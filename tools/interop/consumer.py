@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import boto3
 from aws_encryption_sdk import StrictAwsKmsMasterKeyProvider
-from esdk import CLIENT
+
+from tools.interop.esdk import CLIENT
 
 
 def main() -> None:

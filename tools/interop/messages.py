@@ -14,7 +14,8 @@ from aws_encryption_sdk import CachingCryptoMaterialsManager
 from aws_encryption_sdk.identifiers import EncryptionKeyType, WrappingAlgorithm
 from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
 from aws_encryption_sdk.key_providers.raw import RawMasterKey
-from esdk import CLIENT, caching_manager, encrypt
+
+from tools.interop.esdk import CLIENT, caching_manager, encrypt
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ import uuid
 
 import boto3
 from aws_encryption_sdk import StrictAwsKmsMasterKeyProvider
-from esdk import caching_manager, encrypt
+
+from tools.interop.esdk import caching_manager, encrypt
 
 PUT_RECORDS_LIMIT = 500
 

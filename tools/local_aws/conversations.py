@@ -9,9 +9,11 @@ import subprocess
 from pathlib import Path
 
 import boto3
-from pipeline import KEY_ALIAS, REGIONS, STREAM
 from samtranslator.yaml_helper import yaml_parse
-from stack import DEPLOY_SECONDS, ROOT, Stack, StackError, wait_until
+
+from tools import ROOT
+from tools.local_aws.pipeline import KEY_ALIAS, REGIONS, STREAM
+from tools.local_aws.stack import DEPLOY_SECONDS, Stack, StackError, wait_until
 
 TEMPLATE = ROOT / "infra" / "conversations.yaml"
 STACK_NAME = "conversations"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from stack import Stack, StackError, wait_until
+from tools.local_aws.stack import Stack, StackError, wait_until
 
 REGIONS = ["us-east-1", "eu-west-1"]
 # The template's defaults.
@@ -20,7 +20,7 @@ class Pipeline:
 
     def __init__(self, stack: Stack, binaries: dict[str, Path]) -> None:
         self.stack = stack
-        self._push_records = binaries["push-records"]
+        self.sealstream = binaries["sealstream"]
         packages = {
             "RecordConsumer": stack.package(binaries["record-consumer"]),
             "RecordPusher": stack.package(binaries["record-pusher"]),
@@ -31,9 +31,9 @@ class Pipeline:
         }
 
     def push_command(self, stream: str = STREAM) -> list[str]:
-        """push-records with the settings of this pipeline."""
+        """`sealstream push` with the settings of this pipeline."""
         return [
-            str(self._push_records),
+            *(str(self.sealstream), "push"),
             *("--regions", ",".join(REGIONS)),
             *("--kms-key", KEY_ALIAS),
             *("--stream", stream),

@@ -30,7 +30,8 @@ import botocore.config
 import botocore.session
 from samtranslator.yaml_helper import yaml_parse
 
-ROOT = Path(__file__).resolve().parent.parent
+from tools import ROOT
+
 INFRA = ROOT / "infra"
 TEMPLATE = INFRA / "template.yaml"
 
@@ -193,7 +194,7 @@ class Stack:
         }
         command = [
             str(ROOT / ".venv" / "ministack" / "bin" / "python"),
-            *("-m", "hypercorn", f"{ROOT / 'local' / 'emulator.py'}:app"),
+            *("-m", "hypercorn", f"{Path(__file__).with_name('emulator.py')}:app"),
             *("--bind", f"127.0.0.1:{self._port}"),
             *("--workers", "0"),  # in this process, without a supervisor
             *("--access-logfile", str(self._request_log)),

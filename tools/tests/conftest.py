@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pipeline import REGIONS, Pipeline
-from stack import CREDENTIALS, Stack, build_binaries, wait_until
+
+from tools import ROOT
+from tools.local_aws.pipeline import REGIONS, Pipeline
+from tools.local_aws.stack import CREDENTIALS, Stack, build_binaries, wait_until
 
 ACTIVE_SECONDS = 10
 BATCH_WRITE_LIMIT = 25
@@ -145,7 +147,14 @@ def run(
 ) -> subprocess.CompletedProcess:
     """Runs a program to its end and checks its exit code."""
     result = subprocess.run(
-        command, env=environment, input=standard_input, capture_output=True, text=True, encoding="utf-8", check=False
+        command,
+        cwd=ROOT,
+        env=environment,
+        input=standard_input,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
     )
     assert result.returncode == code, result.stderr
     return result

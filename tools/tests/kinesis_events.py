@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from aws_encryption_sdk import StrictAwsKmsMasterKeyProvider
-from consumer_event import as_delivered
-from interop.esdk import caching_manager, encrypt
-from pipeline import STREAM, Pipeline
+
+from tools.consumer_event import as_delivered
+from tools.interop.esdk import caching_manager, encrypt
+from tools.local_aws.pipeline import STREAM, Pipeline
 
 Encrypt = Callable[..., bytes]
 

@@ -16,8 +16,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import local_aws
-from stack import ROOT, Stack, free_port, wait_until
+
+from tools import ROOT
+from tools.local_aws.stack import Stack, free_port, wait_until
+from tools.tests.conftest import local_aws
 
 REGION = "us-east-1"
 OTHER_REGION = "eu-west-1"
@@ -38,7 +40,7 @@ def aws(request: pytest.FixtureRequest) -> Iterator[Stack]:
 @pytest.fixture
 def lambda_api(tmp_path: Path) -> Iterator[str]:
     """The address of an emulation of Lambda's runtime and Extensions API, which fails when an extension has gone."""
-    assert CARGO_LAMBDA.exists(), f"{CARGO_LAMBDA} is missing; scripts/lib/python-env build installs it"
+    assert CARGO_LAMBDA.exists(), f"{CARGO_LAMBDA} is missing; tools/python-env build installs it"
     port = free_port()
     command = [CARGO_LAMBDA, "lambda", "watch", "--only-lambda-apis"]
     command += ["--invoke-address", "127.0.0.1", "--invoke-port", str(port)]

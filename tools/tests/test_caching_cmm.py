@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import run
-from pipeline import KEY_ALIAS, REGIONS, Pipeline
-from test_interoperation import INTEROP, NODE, SUITES
+
+from tools.local_aws.pipeline import KEY_ALIAS, REGIONS, Pipeline
+from tools.tests.conftest import run
+from tools.tests.test_interoperation import INTEROP, NODE, SUITES
 
 PROGRAMS = {
-    "python": [sys.executable, str(INTEROP / "messages.py")],
+    "python": [sys.executable, "-m", "tools.interop.messages"],
     "javascript": [str(NODE), str(INTEROP / "javascript" / "messages.mjs")],
 }
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import boto3.dynamodb.types
 import pytest
 from botocore.exceptions import ClientError
-from conftest import local_aws, run
-from conversations import TABLE, Conversations
-from pipeline import REGIONS, STREAM
-from stack import ROOT, wait_until
+
+from tools import ROOT
+from tools.local_aws.conversations import TABLE, Conversations
+from tools.local_aws.pipeline import REGIONS, STREAM
+from tools.local_aws.stack import wait_until
+from tools.tests.conftest import local_aws, run
 
 ARRIVAL_SECONDS = 60
 # In what must not be in a log.

@@ -3,7 +3,6 @@
 
 import base64
 import hashlib
-import importlib.util
 import json
 import subprocess
 import time
@@ -13,10 +12,11 @@ from pathlib import Path
 import pytest
 from bench.measure import FakeAws, running
 from bench.records import RECORD_BYTES, lines
-from conftest import run
-from kinesis_events import Event
-from pipeline import REGIONS, STREAM, Pipeline
-from stack import ROOT
+
+from tools import ROOT, cost
+from tools.local_aws.pipeline import REGIONS, STREAM, Pipeline
+from tools.tests.conftest import run
+from tools.tests.kinesis_events import Event
 
 SAMPLE = ROOT / "events" / "sample-records.ndjson"
 ALIAS = "alias/sealstream"
@@ -25,16 +25,6 @@ WRAPPED_KEY_BYTES = 136
 # As fast as the program reads it, so that no limit on time counts.
 BACKLOG = 1e6
 PROGRAM_SECONDS = 120
-
-
-def load():
-    specification = importlib.util.spec_from_file_location("cost", ROOT / "scripts" / "lib" / "cost.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-cost = load()
 
 
 def workload(records: int, **settings):
@@ -48,7 +38,7 @@ def workload(records: int, **settings):
 
 
 def flags(described) -> list[str]:
-    """The settings of push-records that a workload describes."""
+    """The settings of `sealstream push` that a workload describes."""
     return [
         *("--regions", ",".join(REGIONS[: described.regions])),
         *("--kms-key", ALIAS),
@@ -80,7 +70,7 @@ def push(binaries: dict[str, Path], described, pause: float = 0, spool: Path | N
     sink = ["--throttle", "1"] if spool else []
     keep = ["--spool", str(spool), "--delivery-timeout-seconds", "1"] if spool else []
     with FakeAws(binaries["fake-aws"], "--stream", STREAM, *regions, *sink) as aws:
-        command = [binaries["push-records"], *flags(described), *keep]
+        command = [binaries["sealstream"], "push", *flags(described), *keep]
         with running(command, aws.environment()) as program:
             for line in lines(described.records):
                 program.stdin.write(line + b"\n")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/deploy and scripts/destroy, on a local AWS of their own."""
 
-import importlib
 import json
 import platform
 import shutil
@@ -11,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import local_aws, run
-from pipeline import REGIONS
-from stack import ROOT, STACK_NAME, Stack, wait_until
+
+from tools import ROOT
+from tools.deploy.stacks import first_failure
+from tools.local_aws.pipeline import REGIONS
+from tools.local_aws.stack import STACK_NAME, Stack, wait_until
+from tools.tests.conftest import local_aws, run
 
 ARRIVAL_SECONDS = 60
 ROLLBACK_SECONDS = 30
@@ -91,9 +93,7 @@ def test_a_stack_that_could_not_be_created_is_not_in_the_way(stack: Stack, built
     assert deployed(stack, region)["StackStatus"] == "CREATE_COMPLETE"
 
 
-def test_the_reason_of_a_failure_is_looked_for_in_the_nested_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "scripts" / "lib" / "deployment")
-    first_failure = importlib.import_module("stacks").first_failure
+def test_the_reason_of_a_failure_is_looked_for_in_the_nested_stack() -> None:
     # The newest first.
     events = {
         "outer": [

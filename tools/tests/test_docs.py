@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from stack import ROOT
+
+from tools import ROOT
 
 LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)

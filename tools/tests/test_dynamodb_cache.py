@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from samtranslator.yaml_helper import yaml_parse
-from stack import ROOT, Stack, wait_until
+
+from tools import ROOT
+from tools.local_aws.stack import Stack, wait_until
 
 TEMPLATE = ROOT / "infra" / "cache.yaml"
 REGION = "eu-west-1"

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import empty_table, local_aws, run
-from pipeline import REGIONS, STREAM, Pipeline
-from stack import ROOT, parse_json
+
+from tools import ROOT
+from tools.local_aws.pipeline import REGIONS, STREAM, Pipeline
+from tools.local_aws.stack import parse_json
+from tools.tests.conftest import empty_table, local_aws, run
 
 REGION = REGIONS[1]
 MAKE = str(ROOT / "events" / "make-consumer-event")

@@ -7,18 +7,20 @@ import uuid
 from pathlib import Path
 
 import pytest
-from conftest import run, stream_data
-from pipeline import REGIONS, STREAM, Pipeline
-from stack import ROOT, parse_json
 
-INTEROP = ROOT / "local" / "interop"
+from tools import ROOT
+from tools.local_aws.pipeline import REGIONS, STREAM, Pipeline
+from tools.local_aws.stack import parse_json
+from tools.tests.conftest import run, stream_data
+
+INTEROP = ROOT / "tools" / "interop"
 NODE = Path(sys.prefix) / "bin" / "node"
 CONSUMERS = {
-    "python": [sys.executable, str(INTEROP / "consumer.py")],
+    "python": [sys.executable, "-m", "tools.interop.consumer"],
     "javascript": [str(NODE), str(INTEROP / "javascript" / "consumer.mjs")],
 }
 PRODUCERS = {
-    "python": [sys.executable, str(INTEROP / "producer.py")],
+    "python": [sys.executable, "-m", "tools.interop.producer"],
     "javascript": [str(NODE), str(INTEROP / "javascript" / "producer.mjs")],
 }
 
@@ -40,7 +42,7 @@ def records() -> list[str]:
 
 @pytest.mark.parametrize("language", CONSUMERS)
 @pytest.mark.parametrize("suite", SUITES)
-def test_another_consumer_reads_what_push_records_wrote(
+def test_another_consumer_reads_what_sealstream_wrote(
     pipeline: Pipeline, stream: str, suite: str, language: str
 ) -> None:
     lines = records()

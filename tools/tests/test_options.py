@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import ACCOUNT, Deployment
-from pipeline import REGIONS, STREAM
-from stack import wait_until
+
+from tools.local_aws.pipeline import REGIONS, STREAM
+from tools.local_aws.stack import wait_until
+from tools.tests.conftest import ACCOUNT, Deployment
 
 REGION, OTHER_REGION = REGIONS
 ARRIVAL_SECONDS = 60

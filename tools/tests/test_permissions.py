@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import ACCOUNT, Deployment
-from pipeline import KEY_ALIAS, REGIONS, STREAM, Pipeline
-from stack import Stack
+
+from tools.local_aws.pipeline import KEY_ALIAS, REGIONS, STREAM, Pipeline
+from tools.local_aws.stack import Stack
+from tools.tests.conftest import ACCOUNT, Deployment
 
 # The first Region has the pusher.
 HERE, ELSEWHERE = REGIONS

@@ -5,9 +5,10 @@ import json
 import re
 import uuid
 
-from conftest import run
-from pipeline import REGIONS, Pipeline
-from stack import ROOT, parse_json
+from tools import ROOT
+from tools.local_aws.pipeline import REGIONS, Pipeline
+from tools.local_aws.stack import parse_json
+from tools.tests.conftest import run
 
 SAMPLE = ROOT / "events" / "sample-records.ndjson"
 INVOCATION = ROOT / "events" / "record-pusher.json"

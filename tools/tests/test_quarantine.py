@@ -7,10 +7,12 @@ import subprocess
 import uuid
 
 import pytest
-from conftest import run
-from kinesis_events import Event, encryptor, quarantine_key
-from pipeline import REGIONS, STREAM, Pipeline
-from stack import ROOT, parse_json, wait_until
+
+from tools import ROOT
+from tools.local_aws.pipeline import REGIONS, STREAM, Pipeline
+from tools.local_aws.stack import parse_json, wait_until
+from tools.tests.conftest import run
+from tools.tests.kinesis_events import Event, encryptor, quarantine_key
 
 REGION, OTHER_REGION = REGIONS[1], REGIONS[0]
 LOG_SECONDS = 30

@@ -7,7 +7,9 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from stack import INFRA, ROOT, TEMPLATE, read_template
+
+from tools import ROOT
+from tools.local_aws.stack import INFRA, TEMPLATE, read_template
 
 MONITORING = read_template(INFRA / "monitoring.yaml")
 GOVERNANCE = read_template(INFRA / "governance.yaml")

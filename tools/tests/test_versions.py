@@ -3,8 +3,8 @@
 
 import json
 
-from kinesis_events import Event, encryptor
-from pipeline import REGIONS, Pipeline
+from tools.local_aws.pipeline import REGIONS, Pipeline
+from tools.tests.kinesis_events import Event, encryptor
 
 REGION = REGIONS[1]
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tail-records on the local AWS: what push-records has sent to a Region is printed there."""
+"""`sealstream tail` on the local AWS: what `sealstream push` has sent to a Region is printed there."""
 
 import json
 import uuid
 from pathlib import Path
 
-from conftest import run
-from pipeline import REGIONS, Pipeline
+from tools.local_aws.pipeline import REGIONS, Pipeline
+from tools.tests.conftest import run
 
 
 def test_each_region_prints_what_was_pushed(pipeline: Pipeline, stream: str, binaries: dict[str, Path]) -> None:
@@ -16,7 +16,7 @@ def test_each_region_prints_what_was_pushed(pipeline: Pipeline, stream: str, bin
     calls_before = pipeline.stack.kms_calls()
     for region in REGIONS:
         settings = {"STREAM": stream, "AWS_REGION": region, "CMK_ARN": pipeline.outputs[region]["KeyArn"]}
-        command = [str(binaries["tail-records"]), "--since", "5m", "--no-follow"]
+        command = [str(binaries["sealstream"]), "tail", "--since", "5m", "--no-follow"]
         result = run(command, environment | settings)
         # The shards have no order beside each other.
         assert sorted(result.stdout.splitlines()) == sorted(lines)

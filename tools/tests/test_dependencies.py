@@ -1,22 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Licence expressions, as scripts/check-dependencies reads them."""
 
-import importlib.machinery
-import importlib.util
-
 import pytest
-from stack import ROOT
 
+from tools.dependencies import Licence
 
-def load():
-    path = str(ROOT / "scripts" / "check-dependencies")
-    loader = importlib.machinery.SourceFileLoader("check_dependencies", path)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
-
-
-Licence = load().Licence
 ALLOWED = {"MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""push-records as its users meet it: settings, input, reports and exit codes."""
+"""`sealstream push` as its users meet it: settings, input, reports and exit codes."""
 
 import base64
 import json
@@ -8,8 +8,9 @@ import uuid
 from pathlib import Path
 
 import pytest
-from conftest import create_stream, run, stream_data
-from pipeline import KEY_ALIAS, REGIONS, Pipeline
+
+from tools.local_aws.pipeline import KEY_ALIAS, REGIONS, Pipeline
+from tools.tests.conftest import create_stream, run, stream_data
 
 # In records, and so to be found nowhere in what the program says.
 MARKER = "Confidential-Marker"
@@ -19,8 +20,8 @@ SETTINGS = {"--regions": "us-east-1,eu-west-1", "--kms-key": KEY_ALIAS, "--strea
 
 
 @pytest.fixture
-def push_records(binaries: dict[str, Path]) -> str:
-    return str(binaries["push-records"])
+def push(binaries: dict[str, Path]) -> list[str]:
+    return [str(binaries["sealstream"]), "push"]
 
 
 def lines(count: int) -> list[str]:
@@ -32,20 +33,20 @@ def counts(pipeline: Pipeline, stream: str) -> dict[str, int]:
     return {region: len(stream_data(pipeline, region, stream)) for region in REGIONS}
 
 
-def test_help_names_every_setting_and_has_examples(push_records: str) -> None:
-    text = run([push_records, "--help"], NO_AWS).stdout
-    for flag in ["--regions", "--kms-key", "--stream", "--suite", "--fail-fast", "--output", "--completions"]:
+def test_help_names_every_setting_and_has_examples(push: list[str]) -> None:
+    text = run([*push, "--help"], NO_AWS).stdout
+    for flag in ["--regions", "--kms-key", "--stream", "--suite", "--fail-fast", "--output"]:
         assert flag in text
     for variable in ["REGIONS", "KMS_KEY", "STREAM", "SUITE", "FAIL_FAST", "OUTPUT"]:
         assert f"[env: {variable}=]" in text
     examples = text.partition("Examples:")[2]
-    assert "push-records --regions us-east-1,eu-west-1 --kms-key alias/sealstream --stream records FILE" in examples
+    assert "sealstream push --regions us-east-1,eu-west-1 --kms-key alias/sealstream --stream records FILE" in examples
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_missing_setting_is_named(push_records: str, setting: str) -> None:
+def test_a_missing_setting_is_named(push: list[str], setting: str) -> None:
     others = [text for name, value in SETTINGS.items() if name != setting for text in (name, value)]
-    errors = run([push_records, *others], NO_AWS, code=2).stderr
+    errors = run([*push, *others], NO_AWS, code=2).stderr
     missing = [line.split()[0] for line in errors.splitlines() if line.startswith("  --")]
     assert missing == [setting]
 
@@ -69,11 +70,9 @@ def test_a_missing_setting_is_named(push_records: str, setting: str) -> None:
         ("--output", "xml", "possible values: human, json"),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_is_allowed(
-    push_records: str, setting: str, value: str, allowed: str
-) -> None:
+def test_a_wrong_setting_is_named_with_what_is_allowed(push: list[str], setting: str, value: str, allowed: str) -> None:
     settings = {**SETTINGS, setting: value}
-    command = [push_records, *(f"{name}={text}" for name, text in settings.items())]
+    command = [*push, *(f"{name}={text}" for name, text in settings.items())]
     result = run(command, NO_AWS, code=2)
     assert value.split(",")[-1] in result.stderr
     assert allowed in result.stderr
@@ -81,14 +80,14 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(
 
     # The same from the environment.
     variables = {name.removeprefix("--").replace("-", "_").upper(): text for name, text in settings.items()}
-    assert run([push_records], NO_AWS | variables, code=2).stderr == result.stderr
+    assert run(push, NO_AWS | variables, code=2).stderr == result.stderr
 
 
 def region_summary(**counts: int) -> dict[str, int]:
     return {"delivered": 0, "undelivered": 0, "throttled_tries": 0, "failed_tries": 0} | counts
 
 
-def test_settings_come_from_the_environment(pipeline: Pipeline, stream: str, push_records: str) -> None:
+def test_settings_come_from_the_environment(pipeline: Pipeline, stream: str, push: list[str]) -> None:
     settings = {
         "REGIONS": REGIONS[1],
         "KMS_KEY": KEY_ALIAS,
@@ -97,7 +96,7 @@ def test_settings_come_from_the_environment(pipeline: Pipeline, stream: str, pus
         "OUTPUT": "json",
     }
     environment = pipeline.stack.environment() | settings
-    summary = json.loads(run([push_records], environment, "\n".join(lines(4))).stdout)
+    summary = json.loads(run(push, environment, "\n".join(lines(4))).stdout)
     assert summary["regions"] == {REGIONS[1]: region_summary(delivered=4)}
     assert summary["cache"]["misses"] == 2
     assert counts(pipeline, stream) == {REGIONS[0]: 0, REGIONS[1]: 4}
@@ -176,12 +175,12 @@ def test_a_region_without_the_stream_fails_alone(pipeline: Pipeline) -> None:
     assert len(stream_data(pipeline, REGIONS[0], stream)) == 3
 
 
-def test_the_completions_for_bash_complete_flags(push_records: str) -> None:
-    script = run([push_records, "--completions", "bash"], NO_AWS).stdout
+def test_the_completions_for_bash_complete_flags(push: list[str]) -> None:
+    script = run([push[0], "completions", "bash"], NO_AWS).stdout
     press_tab = """
-        [[ $(complete -p push-records) =~ -F\\ ([^ ]+) ]]
-        COMP_WORDS=(push-records --reg) COMP_CWORD=1
-        "${BASH_REMATCH[1]}" push-records --reg push-records
+        [[ $(complete -p sealstream) =~ -F\\ ([^ ]+) ]]
+        COMP_WORDS=(sealstream push --reg) COMP_CWORD=2
+        "${BASH_REMATCH[1]}" sealstream --reg push
         echo "${COMPREPLY[*]}"
     """
     completed = subprocess.run(["bash", "-c", script + press_tab], capture_output=True, text=True, check=True)
