@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks the licences, bans and sources of all dependencies against deny.toml."""
+"""Checks the licences, bans and sources of all dependencies against deny.toml, and the number of packages that each
+program is built from against the ceilings in the root Cargo.toml."""
 
-import json
 import re
-import subprocess
 import sys
 import tomllib
 
 from tools import ROOT
+from tools.cargo import metadata, packages_of
 
 CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index"
+# A ceiling that is farther above the count lets much in before anybody notices.
+SLACK = 10
 
 
 class Licence:
@@ -80,16 +82,31 @@ def problems(package: dict, rules: dict):
         yield f"it comes from {package['source']}; only crates.io and this workspace are allowed"
 
 
+def ceiling_problem(program: str, count: int, ceiling: int) -> str | None:
+    if count > ceiling:
+        return (
+            f"{program} is built from {count} packages, {count - ceiling} above its ceiling in Cargo.toml; `cargo tree -p "
+            f"{program} -e normal` shows them: leave some out, or raise the ceiling with the reason in the commit"
+        )
+    if ceiling > count + SLACK:
+        return f"{program} is built from {count} packages: lower its ceiling in Cargo.toml, {ceiling}, to {count + SLACK // 2}"
+    return None
+
+
 def main() -> None:
     rules = tomllib.loads((ROOT / "deny.toml").read_text(encoding="utf-8"))
-    command = ["cargo", "metadata", "--format-version", "1", "--locked"]
-    metadata = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
+    workspace = metadata()
     found = [
         f"{package['name']} {package['version']}: {problem}"
-        for package in metadata["packages"]
+        for package in workspace["packages"]
         for problem in problems(package, rules)
     ]
-    print("\n".join(found) or f"{len(metadata['packages'])} packages keep the rules of deny.toml")
+    for program, ceiling in workspace["metadata"]["package-ceilings"].items():
+        count = len(packages_of(program))
+        print(f"{program}: {count} packages, at most {ceiling}")
+        if problem := ceiling_problem(program, count, ceiling):
+            found.append(problem)
+    print("\n".join(found) or f"{len(workspace['packages'])} packages keep the rules of deny.toml")
     sys.exit(bool(found))
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bench.measure import FakeAws, running
-from bench.records import RECORD_BYTES, lines
 
 from tools import ROOT, cost
+from tools.bench.measure import FakeAws, running
+from tools.bench.records import RECORD_BYTES, lines
 from tools.local_aws.pipeline import REGIONS, STREAM, Pipeline
 from tools.tests.conftest import run
 from tools.tests.kinesis_events import Event

@@ -97,10 +97,15 @@ def test_what_the_threat_model_names_as_proof_is_there() -> None:
     assert proofs
     tests = [(name, file) for names, file in proofs for name in re.findall(r"`(\w+)`", names)]
     assert [test for test in tests if not has_test(*test)] == []
-    files = re.findall(r"`((?:crates|local|scripts|infra)/[\w/.-]+)`", text)
+    files = re.findall(r"`((?:crates|examples|testing|tools|scripts|infra)/[\w/.-]+)`", text)
     assert [file for file in files if not (ROOT / file).exists()] == []
 
 
 def has_test(name: str, file: str) -> bool:
     path = ROOT / file
     return path.exists() and re.search(rf"\bfn {name}\b", path.read_text(encoding="utf-8")) is not None
+
+
+def test_the_justfile_lists_every_script() -> None:
+    recipes = set(re.findall(r"^    scripts/([\w-]+)", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert recipes == {path.name for path in (ROOT / "scripts").iterdir()}

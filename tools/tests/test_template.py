@@ -63,11 +63,14 @@ def test_every_parameter_is_in_one_group() -> None:
         assert sorted(name for group in groups for name in group["Parameters"]) == sorted(template["Parameters"])
 
 
-def test_the_functions_get_settings_that_they_know() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for function in ("RecordConsumer", "RecordPusher"):
-        for name in PIPELINE["Resources"][function]["Properties"]["Environment"]["Variables"]:
-            assert f"| `{name}` |" in readme
+@pytest.mark.parametrize(
+    ("function", "program"), [("RecordConsumer", "record-consumer"), ("RecordPusher", "record-pusher")]
+)
+def test_the_functions_get_settings_that_they_know(function: str, program: str) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {program}\n")[2].partition("\n## ")[0]
+    for name in PIPELINE["Resources"][function]["Properties"]["Environment"]["Variables"]:
+        assert f"| `{name}` |" in section
 
 
 def test_the_filter_for_unexpected_users_of_the_key_fits_what_its_parameter_promises() -> None:
