@@ -5,6 +5,7 @@ mod invocation;
 mod metric;
 mod snapshot;
 mod trace;
+mod variables;
 
 use std::env;
 use std::io::{IsTerminal, stderr, stdout};
@@ -22,6 +23,7 @@ pub use invocation::{Deadline, FunctionMetrics};
 pub use metric::Metric;
 pub use snapshot::Snapshot;
 pub use trace::{InvalidTraceContext, TraceContext};
+pub use variables::{InvalidVariables, Variable, Variables};
 
 /// The crates whose logs never show anything of a record, at any level. The tests named `no_secrets`
 /// prove it.
