@@ -6,6 +6,7 @@ mod output;
 mod push;
 mod resume;
 mod shutdown;
+mod stream;
 mod tail;
 
 use std::process;

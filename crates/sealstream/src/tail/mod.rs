@@ -1,13 +1,11 @@
 //! `sealstream tail`: follows a stream and prints its records decrypted.
 
+mod args;
 mod decode;
 mod diagnostic;
 mod error;
 mod follow;
-mod kinesis;
 mod printer;
-mod reader;
-mod settings;
 mod shards;
 mod since;
 
@@ -17,7 +15,7 @@ use std::time::Duration;
 use anyhow::Context;
 use aws_config::{Region, SdkConfig};
 
-pub(crate) use settings::TailSettings;
+pub(crate) use args::TailArgs;
 
 use crate::exit_code::{CommandError, ExitCode};
 use crate::output;
@@ -26,7 +24,7 @@ use error::TailError;
 use follow::{Summary, tail};
 
 /// Prints the records of a stream.
-pub(crate) async fn run(settings: &TailSettings) -> Result<ExitCode, CommandError> {
+pub(crate) async fn run(settings: &TailArgs) -> Result<ExitCode, CommandError> {
     let config = load_config(settings).await;
     let shutdown = Shutdown::on_signals(Duration::ZERO).context("cannot wait for signals")?;
     let notify = |notice| output::diagnostic(notice);
@@ -36,7 +34,7 @@ pub(crate) async fn run(settings: &TailSettings) -> Result<ExitCode, CommandErro
     Ok(ExitCode::complete_if(summary.unreadable == 0))
 }
 
-async fn load_config(settings: &TailSettings) -> SdkConfig {
+async fn load_config(settings: &TailArgs) -> SdkConfig {
     let loader = aws_config::from_env();
     match &settings.region {
         Some(region) => loader.region(Region::new(region.to_string())).load().await,
