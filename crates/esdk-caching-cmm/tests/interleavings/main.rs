@@ -131,7 +131,7 @@ fn no_data_key_serves_more_messages_than_the_limit_and_none_is_wasted() {
 }
 
 #[test]
-fn without_room_in_the_cache_limits_hold_too() {
+fn limits_hold_without_capacity_too() {
     explore(|| {
         let fixture = Fixture::new(0, 2, Duration::ZERO);
         assert!(uses(fixture.requests(5)).values().all(|uses| *uses <= 2));
@@ -139,7 +139,7 @@ fn without_room_in_the_cache_limits_hold_too() {
 }
 
 #[test]
-fn a_failed_call_fails_those_who_waited_and_no_other() {
+fn a_failed_call_fails_only_the_requests_that_waited() {
     explore(|| {
         let fixture = Fixture::new(9, 100, Duration::ZERO);
         fixture.manager.fail_once();
@@ -152,7 +152,7 @@ fn a_failed_call_fails_those_who_waited_and_no_other() {
 }
 
 #[test]
-fn a_request_that_is_dropped_harms_nobody() {
+fn cancelling_a_request_does_not_affect_the_others() {
     explore(|| {
         let fixture = Fixture::new(9, 100, Duration::ZERO);
         let dropped = fixture.request();
@@ -164,7 +164,7 @@ fn a_request_that_is_dropped_harms_nobody() {
 }
 
 #[test]
-fn a_panic_of_the_manager_fails_those_who_waited_and_no_other() {
+fn a_panic_of_the_manager_fails_only_the_requests_that_waited() {
     explore(|| {
         let fixture = Fixture::new(9, 100, Duration::ZERO);
         fixture.manager.panic_once();
@@ -186,7 +186,7 @@ fn one_of_many_refreshes_an_entry() {
 }
 
 #[test]
-fn a_refresh_that_fails_harms_nobody() {
+fn a_failed_refresh_affects_no_request() {
     explore(|| {
         let fixture = Fixture::new(9, 100, MAX_AGE / 10);
         fixture.requests(1);
