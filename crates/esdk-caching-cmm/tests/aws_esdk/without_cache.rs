@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem::discriminant;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_esdk::material_providers::operation::decrypt_materials::DecryptMaterialsInput;
@@ -269,8 +269,7 @@ impl Run {
         request: DecryptionRequest,
         way: Way,
     ) -> Result<(), TestCaseError> {
-        let uncached = self.uncached.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let uncached = uncached.decrypt_materials(input.clone());
+        let uncached = self.uncached.inner.lock().unwrap().decrypt_materials(input.clone());
         let cached: Result<DecryptionMaterials, AwsError> = match way {
             Way::Trait => {
                 let output = self.cached.decrypt_materials(input);

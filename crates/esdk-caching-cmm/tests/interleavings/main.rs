@@ -3,6 +3,10 @@
 //! [`sync`] replaces the module of that name. Each check runs its scenario on thousands of schedules,
 //! some random and some made to find orders that are rare.
 
+#![expect(
+    clippy::enum_variant_names,
+    reason = "public in the crate, and the specification's names"
+)]
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 #![expect(
     dead_code,
@@ -61,6 +65,10 @@ const SCHEDULES: usize = 2_000;
 
 /// Runs a scenario on many schedules.
 fn explore(scenario: impl Fn() + Send + Sync + Copy + 'static) {
+    let scenario = move || {
+        scenario();
+        sync::settle();
+    };
     shuttle::check_random(scenario, SCHEDULES);
     shuttle::check_pct(scenario, SCHEDULES, 3);
 }
@@ -159,6 +167,7 @@ fn cancelling_a_request_does_not_affect_the_others() {
         let other = fixture.request();
         dropped.abort();
         block_on(other).unwrap().unwrap();
+        let _ = block_on(dropped);
         assert!(fixture.manager.calls() <= 2);
     });
 }
@@ -228,9 +237,11 @@ fn a_request_after_a_clearing_gets_no_data_key_from_before() {
 fn a_call_that_nobody_waits_for_blocks_nobody() {
     explore(|| {
         let fixture = Fixture::new(9, 100, Duration::ZERO);
-        for tenant in 0..3 {
-            fixture.request_of(tenant).abort();
-        }
+        let tasks: Vec<_> = (0..3).map(|tenant| fixture.request_of(tenant)).collect();
+        tasks.iter().for_each(JoinHandle::abort);
         assert!(fixture.requests(1)[0].is_ok());
+        for task in tasks {
+            let _ = block_on(task);
+        }
     });
 }
