@@ -29,6 +29,9 @@ use crate::stats::Counters;
 /// Attempts before this machine's clock is given up.
 const CLOCK_ATTEMPTS: u32 = 3;
 
+/// Time that an attempt has even if the deadline of its entries is closer.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(100);
+
 /// What a batcher needs to know.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchSettings {
@@ -207,6 +210,8 @@ impl Worker {
         self.counters.request();
         let bytes = entries.iter().map(|pending| pending.entry.size()).sum();
         let limit = attempt_timeout(bytes, self.settings.delivery_timeout);
+        let left = entries.iter().map(|pending| self.settings.outages.left(pending.deadline));
+        let limit = limit.min(left.max().unwrap_or_default().max(SHORTEST_ATTEMPT));
         let api = self.api.clone();
         self.requests.push(
             async move {

@@ -153,6 +153,13 @@ impl RecordPusher {
 
     /// Accepts several records, which costs less than one after the other.
     pub async fn queue_records(&self, records: Vec<Record>) -> Vec<Pushed> {
+        self.queue_records_within(records, self.0.time_allowed).await
+    }
+
+    /// Accepts several records, and returns those as undelivered that are not acknowledged in `time`,
+    /// or in the delivery timeout if that is shorter.
+    pub async fn queue_records_within(&self, records: Vec<Record>, time: Duration) -> Vec<Pushed> {
+        let time = time.min(self.0.time_allowed);
         let mut block = Vec::new();
         let mut pushed = Vec::with_capacity(records.len());
         for record in records {
@@ -165,7 +172,7 @@ impl RecordPusher {
                     self.0.capacity.reserve(bytes).await
                 }
             };
-            let (queued, outcome) = self.accept(record, reservation);
+            let (queued, outcome) = self.accept(record, reservation, time);
             block.push(queued);
             pushed.push(outcome);
         }
@@ -173,10 +180,15 @@ impl RecordPusher {
         pushed
     }
 
-    fn accept(&self, record: Record, reservation: Reservation) -> (QueuedRecord, Pushed) {
+    fn accept(
+        &self,
+        record: Record,
+        reservation: Reservation,
+        time: Duration,
+    ) -> (QueuedRecord, Pushed) {
         self.0.counters.accepted(1, record.json_len());
         let (sender, outcome) = oneshot::channel();
-        let deadline = Instant::now() + self.0.time_allowed;
+        let deadline = Instant::now() + time;
         (QueuedRecord { record, reply: Reply::new(sender, reservation), deadline }, Pushed(outcome))
     }
 
