@@ -77,7 +77,7 @@ pub struct Delivery {
 /// Reason why a Region did not acknowledge a record. The record may still be there if the connection
 /// broke before the response arrived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason} ({code}, {})", attempts(*.attempts))]
+#[error("{reason} ({code}, {})", counted(*.attempts))]
 #[non_exhaustive]
 pub struct DeliveryError {
     /// Kinesis's error code. Without one: the name of the cause, such as `Timeout` or `Refused`;
@@ -117,7 +117,7 @@ impl DeliveryError {
     }
 }
 
-fn attempts(attempts: u32) -> String {
+fn counted(attempts: u32) -> String {
     format!("{attempts} attempt{}", if attempts == 1 { "" } else { "s" })
 }
 

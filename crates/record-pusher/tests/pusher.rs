@@ -6,9 +6,10 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_kinesis::config::{Credentials, SharedCredentialsProvider};
 use fake_aws::{FakeAws, Fault, Operation, Rule, Service, StreamSettings, kms_key_arn};
-use record_cipher::{EncryptFor, Keys, RecordCipher};
+use record_cipher::{Keys, RecordCipher};
 use record_pusher::{
-    ErrorKind, MessagePusher, Outcome, PushError, PusherSettings, Record, RecordPusher, RegionName,
+    EncryptFor, ErrorKind, MessagePusher, Outcome, PushError, Record, RecordPusher,
+    RecordPusherBuilder, RegionName, SetupError, Suite, Undelivered,
 };
 use serde_json::{Value, json};
 
@@ -19,7 +20,6 @@ const ALIAS: &str = "alias/records";
 struct Fixture {
     aws: FakeAws,
     config: SdkConfig,
-    settings: PusherSettings,
 }
 
 impl Fixture {
@@ -34,15 +34,24 @@ impl Fixture {
             .endpoint_url(aws.url())
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
-        let regions = vec![name(HERE), name(THERE)];
-        let mut settings =
-            PusherSettings::new("records".parse().unwrap(), ALIAS.parse().unwrap(), regions);
-        settings.suite = record_pusher::Suite::Unsigned;
-        Self { aws, config, settings }
+        Self { aws, config }
+    }
+
+    fn builder(&self) -> RecordPusherBuilder {
+        self.builder_for(vec![name(HERE), name(THERE)])
+    }
+
+    fn builder_for(&self, regions: Vec<RegionName>) -> RecordPusherBuilder {
+        RecordPusher::builder("records".parse().unwrap(), ALIAS.parse().unwrap(), regions)
+            .suite(Suite::Unsigned)
+    }
+
+    async fn build(&self, builder: RecordPusherBuilder) -> RecordPusher {
+        builder.build(&self.config).await.unwrap()
     }
 
     async fn pusher(&self) -> RecordPusher {
-        RecordPusher::new(&self.settings, &self.config).await.unwrap()
+        self.build(self.builder()).await
     }
 
     /// The plaintexts that are in a Region's stream, in the order in which it took them.
@@ -113,8 +122,8 @@ async fn no_record_is_lost_to_faults_or_delivered_twice_without_one() {
         assert_eq!(ids, (0..1200).map(|id| json!({ "id": id })).collect::<Vec<_>>());
     }
     let stats = pusher.stats().regions;
-    let throttled: u64 = stats.values().map(|stats| stats.throttled_tries).sum();
-    let failed: u64 = stats.values().map(|stats| stats.failed_tries).sum();
+    let throttled: u64 = stats.values().map(|stats| stats.throttled_attempts).sum();
+    let failed: u64 = stats.values().map(|stats| stats.failed_attempts).sum();
     assert!(throttled > 0 && failed > 0, "{stats:?}");
 }
 
@@ -163,9 +172,9 @@ async fn a_region_whose_queue_is_full_keeps_nothing_back_that_another_was_given(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_stream_fails_its_region_alone_and_at_once() {
-    let mut fixture = Fixture::new().await;
-    fixture.settings.regions.push(name("ap-south-1"));
-    let outcome = fixture.pusher().await.put_record(record(&json!({}))).await.unwrap();
+    let fixture = Fixture::new().await;
+    let regions = [HERE, THERE, "ap-south-1"].map(name).to_vec();
+    let outcome = fixture.build(fixture.builder_for(regions)).await.put_record(record(&json!({}))).await.unwrap();
     assert!(!outcome.is_delivered());
     assert_eq!(code(&outcome, "ap-south-1"), "ResourceNotFoundException");
     assert!(outcome.regions()[&name(HERE)].is_ok());
@@ -173,18 +182,18 @@ async fn a_missing_stream_fails_its_region_alone_and_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_acknowledged_in_time_is_handed_back_and_can_be_put_later() {
-    let mut fixture = Fixture::new().await;
-    fixture.settings.delivery_timeout_seconds = 1;
+    let fixture = Fixture::new().await;
+    let builder = fixture.builder().delivery_timeout(Duration::from_secs(1));
     let rule = Rule::new(Fault::Unavailable).service(Service::Kinesis).region(THERE);
     let outage = fixture.aws.faults().inject(rule);
-    let outcome = fixture.pusher().await.put_record(record(&json!({ "id": 7 }))).await.unwrap();
+    let outcome = fixture.build(builder).await.put_record(record(&json!({ "id": 7 }))).await.unwrap();
     let error = outcome.regions()[&name(THERE)].clone().unwrap_err();
-    assert!(error.tries > 1 && error.kind == ErrorKind::Retryable && error.message_is_readable());
+    assert!(error.attempts > 1 && error.kind == ErrorKind::Retryable && error.message_is_readable());
 
     fixture.aws.faults().lift(outage);
     let stream = "records".parse().unwrap();
     let timeout = Duration::from_secs(5);
-    let later = MessagePusher::new(&name(THERE), &stream, timeout, &fixture.config);
+    let later = MessagePusher::new(&name(THERE), &stream, timeout, &fixture.config).unwrap();
     let (key, message) = (outcome.partition_key().to_owned(), outcome.message().to_vec());
     later.queue(key, message).await.await.unwrap();
     assert_eq!(fixture.plaintexts(THERE).await, [json!({ "id": 7 })]);
@@ -192,10 +201,10 @@ async fn what_is_not_acknowledged_in_time_is_handed_back_and_can_be_put_later() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_region_without_its_key_gets_nothing_it_could_not_read() {
-    let mut fixture = Fixture::new().await;
-    fixture.settings.encrypt_for = EncryptFor::Available;
+    let fixture = Fixture::new().await;
+    let pusher = fixture.build(fixture.builder().encrypt_for(EncryptFor::Available)).await;
     fixture.aws.faults().inject(Rule::new(Fault::Unavailable).service(Service::Kms).region(HERE));
-    let outcome = fixture.pusher().await.put_record(record(&json!({}))).await.unwrap();
+    let outcome = pusher.put_record(record(&json!({}))).await.unwrap();
     let error = outcome.regions()[&name(HERE)].clone().unwrap_err();
     assert_eq!((error.code.as_str(), error.message_is_readable()), ("NotEncrypted", false));
     assert_eq!((fixture.count(HERE), fixture.count(THERE)), (0, 1));
@@ -206,7 +215,8 @@ async fn a_region_without_its_key_gets_nothing_it_could_not_read() {
 async fn for_all_regions_a_missing_key_fails_the_record_by_the_regions_name() {
     let fixture = Fixture::new().await;
     fixture.aws.faults().inject(Rule::new(Fault::Unavailable).service(Service::Kms).region(THERE));
-    let error = fixture.pusher().await.put_record(record(&json!({}))).await.unwrap_err();
+    let builder = fixture.builder().delivery_timeout(Duration::from_secs(1));
+    let error = fixture.build(builder).await.put_record(record(&json!({}))).await.unwrap_err();
     assert!(error.to_string().contains("AWS KMS in eu-west-1"), "{error}");
     assert_eq!((error.kind(), fixture.count(HERE)), (ErrorKind::Retryable, 0));
 }
@@ -247,14 +257,14 @@ async fn streams_are_asked_for_their_limit_only_if_it_matters() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_of_one_key_stay_in_order_through_faults() {
-    let mut fixture = Fixture::new().await;
-    fixture.settings.partition_key_field = Some("account".to_owned());
+    let fixture = Fixture::new().await;
+    let pusher = fixture.build(fixture.builder().partition_key_field("account")).await;
     fixture
         .aws
         .faults()
         .inject(Rule::new(Fault::Partial { every: 2 }).operation(Operation::PutRecords).times(10));
     let of = |number: u32| record(&json!({ "account": number % 3, "number": number }));
-    let outcomes = fixture.pusher().await.put_records((0..60).map(of).collect()).await;
+    let outcomes = pusher.put_records((0..60).map(of).collect()).await;
     assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap().is_delivered()));
     for account in 0..3 {
         let plaintexts = fixture.plaintexts(THERE).await;
@@ -266,9 +276,8 @@ async fn records_of_one_key_stay_in_order_through_faults() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_key_is_a_short_text_or_a_number() {
-    let mut fixture = Fixture::new().await;
-    fixture.settings.partition_key_field = Some("key".to_owned());
-    let pusher = fixture.pusher().await;
+    let fixture = Fixture::new().await;
+    let pusher = fixture.build(fixture.builder().partition_key_field("key")).await;
     let long = "ß".repeat(256);
     for (key, expected) in [(json!("a"), "a"), (json!(-1.50), "-1.5"), (json!(long), &long)] {
         let outcome = pusher.put_record(record(&json!({ "key": key }))).await.unwrap();
@@ -279,7 +288,7 @@ async fn a_partition_key_is_a_short_text_or_a_number() {
         let error = pusher.put_record(record(&json!({ "key": key }))).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the field \"key\" is no partition key: it must be a string of 1 to 256 characters, or a \
+            "the field \"key\" is not a partition key: it must be a string of 1 to 256 characters, or a \
              number"
         );
     }
@@ -296,9 +305,8 @@ fn records_of(message: Value) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn small_records_share_messages_and_each_has_its_outcome() {
-    let mut fixture = Fixture::new().await;
-    fixture.settings.aggregate_bytes = 1000;
-    let pusher = fixture.pusher().await;
+    let fixture = Fixture::new().await;
+    let pusher = fixture.build(fixture.builder().aggregate_bytes(1000)).await;
     let outcomes = pusher.put_records(records(500)).await;
     assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap().is_delivered()));
     let messages = fixture.plaintexts(THERE).await;
@@ -313,9 +321,8 @@ async fn small_records_share_messages_and_each_has_its_outcome() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_alone_is_no_list_and_a_large_one_has_its_own_message() {
-    let mut fixture = Fixture::new().await;
-    fixture.settings.aggregate_bytes = 100;
-    let pusher = fixture.pusher().await;
+    let fixture = Fixture::new().await;
+    let pusher = fixture.build(fixture.builder().aggregate_bytes(100)).await;
     pusher.put_record(record(&json!({ "id": 1 }))).await.unwrap();
     pusher.put_record(of_size(500)).await.unwrap();
     assert!(fixture.plaintexts(HERE).await.iter().all(Value::is_object));
@@ -323,11 +330,11 @@ async fn a_record_that_is_alone_is_no_list_and_a_large_one_has_its_own_message()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_hold_records_of_one_key_in_order() {
-    let mut fixture = Fixture::new().await;
-    fixture.settings.aggregate_bytes = 200;
-    fixture.settings.partition_key_field = Some("account".to_owned());
+    let fixture = Fixture::new().await;
+    let builder = fixture.builder().aggregate_bytes(200).partition_key_field("account");
+    let pusher = fixture.build(builder).await;
     let of = |number: u32| record(&json!({ "account": number % 3, "number": number }));
-    let outcomes = fixture.pusher().await.put_records((0..60).map(of).collect()).await;
+    let outcomes = pusher.put_records((0..60).map(of).collect()).await;
     assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap().is_delivered()));
     let messages = fixture.plaintexts(HERE).await;
     assert!(messages.len() < 30);
