@@ -51,7 +51,11 @@ impl Aggregator {
 
     /// Adds a record, and returns the groups that are complete without it. With one record per
     /// message, that is the record's own.
-    pub(crate) fn add(&mut self, partition_key: Option<String>, queued: QueuedRecord) -> Vec<Group> {
+    pub(crate) fn add(
+        &mut self,
+        partition_key: Option<String>,
+        queued: QueuedRecord,
+    ) -> Vec<Group> {
         let QueuedRecord { mut record, reply, deadline } = queued;
         let bytes = record.json_len();
         if let Some(group) = self.open.get_mut(&partition_key) {

@@ -166,9 +166,8 @@ impl Worker {
     fn send_requests(&mut self, is_open: bool) {
         while self.could_send() {
             let length = self.request_length();
-            let lingers = is_open
-                && !self.is_flushing
-                && self.ready_since.elapsed() < self.settings.linger;
+            let lingers =
+                is_open && !self.is_flushing && self.ready_since.elapsed() < self.settings.linger;
             if lingers && length == self.ready.len() && length < MAX_ENTRIES {
                 return;
             }
@@ -289,9 +288,7 @@ impl Worker {
             ErrorKind::Operator if error.cause == Some(Cause::ClockSkew) => {
                 attempts < CLOCK_ATTEMPTS
             }
-            ErrorKind::Operator => {
-                self.settings.outages.waits_out(&self.service, &error.reason)
-            }
+            ErrorKind::Operator => self.settings.outages.waits_out(&self.service, &error.reason),
             ErrorKind::Record => false,
         }
     }

@@ -200,9 +200,12 @@ impl RecordPusherBuilder {
             ),
             check("linger", "up to 60 s", self.linger <= MAX_LINGER, || seconds(self.linger)),
             check_delivery_timeout(self.delivery_timeout),
-            check("cache_capacity", "0 to 1000000", self.cache_capacity <= MAX_CACHE_CAPACITY, || {
-                self.cache_capacity.to_string()
-            }),
+            check(
+                "cache_capacity",
+                "0 to 1000000",
+                self.cache_capacity <= MAX_CACHE_CAPACITY,
+                || self.cache_capacity.to_string(),
+            ),
             check(
                 "cache_max_age",
                 "1 to 31536000 s",

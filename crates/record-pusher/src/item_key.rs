@@ -95,7 +95,9 @@ pub enum InvalidItem {
         bytes: usize,
     },
     /// The record is nested too deeply.
-    #[error("the record is nested more than {MAX_DEPTH} levels deep, which DynamoDB does not accept")]
+    #[error(
+        "the record is nested more than {MAX_DEPTH} levels deep, which DynamoDB does not accept"
+    )]
     TooDeep,
 }
 
@@ -175,7 +177,9 @@ fn value_size(value: &RawValue, depth: usize) -> Option<usize> {
             let overhead = CONTAINER_OVERHEAD + elements.len() * ELEMENT_OVERHEAD;
             Some(overhead + sizes.sum::<Option<usize>>()?)
         }
-        Some(b'"') => Some(serde_json::from_str::<String>(json).map_or(json.len(), |text| text.len())),
+        Some(b'"') => {
+            Some(serde_json::from_str::<String>(json).map_or(json.len(), |text| text.len()))
+        }
         Some(b't' | b'f' | b'n') => Some(1),
         _ => Some(digits(json).div_ceil(2) + 1),
     }

@@ -77,7 +77,9 @@ impl From<Failure> for AttemptError {
         let cause = failure.cause();
         let text = failure.to_string();
         let (code, reason) = match failure.code() {
-            Some(code) => (code.to_owned(), text.trim_end_matches(&format!(" ({code})")).to_owned()),
+            Some(code) => {
+                (code.to_owned(), text.trim_end_matches(&format!(" ({code})")).to_owned())
+            }
             None => (format!("{cause:?}").split('(').next().unwrap_or_default().to_owned(), text),
         };
         let kind = match failure.class() {
@@ -146,7 +148,8 @@ impl StreamApi for Kinesis {
     fn record_limit(&self) -> BoxFuture<'_, Result<usize, AttemptError>> {
         Box::pin(async {
             let request = self.client.describe_stream_summary().stream_name(self.stream.as_str());
-            let output = request.send().await.map_err(|error| Failure::new(Service::Kinesis, &error))?;
+            let output =
+                request.send().await.map_err(|error| Failure::new(Service::Kinesis, &error))?;
             let summary =
                 output.stream_description_summary.ok_or_else(AttemptError::invalid_response)?;
             let kib = summary.max_record_size_in_kib.and_then(|kib| usize::try_from(kib).ok());

@@ -30,9 +30,8 @@ pub async fn handle(pusher: &RecordPusher, event: PushEvent, time: Duration) -> 
     };
     let response = match timeout(time, push).await {
         Ok(outcomes) => {
-            let delivered = |outcome: &&Result<Outcome, _>| {
-                outcome.as_ref().is_ok_and(Outcome::is_delivered)
-            };
+            let delivered =
+                |outcome: &&Result<Outcome, _>| outcome.as_ref().is_ok_and(Outcome::is_delivered);
             let undelivered = count - outcomes.iter().filter(delivered).count();
             PushResponse::new(undelivered, outcomes)
         }

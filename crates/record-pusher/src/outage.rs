@@ -186,7 +186,10 @@ mod tests {
         outages.waits_out(&stream(), "denied");
         outages.waits_out(&stream(), "denied");
         let outage = current.borrow_and_update().clone().unwrap();
-        assert_eq!((outage.region.unwrap().as_str(), outage.error.as_str()), ("eu-west-1", "denied"));
+        assert_eq!(
+            (outage.region.unwrap().as_str(), outage.error.as_str()),
+            ("eu-west-1", "denied")
+        );
         assert!(!current.has_changed().unwrap());
         outages.works(&stream());
         assert_eq!(*current.borrow_and_update(), None);

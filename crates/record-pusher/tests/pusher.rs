@@ -66,6 +66,21 @@ impl Fixture {
         plaintexts
     }
 
+    /// The same, without the faults.
+    async fn plaintexts_lifted(&self, region: &str) -> Vec<Value> {
+        self.aws.faults().lift_all();
+        self.plaintexts(region).await
+    }
+
+    /// Decrypts the message of an outcome.
+    async fn plaintext(&self, region: &str, outcome: &Outcome) -> Value {
+        let keys = Keys::Decrypt(vec![kms_key_arn(region, ALIAS).parse().unwrap()]);
+        let cipher = RecordCipher::builder(keys, &self.config).build().await.unwrap();
+        let message = outcome.message().to_vec();
+        let plaintext = cipher.decrypt(&"records".parse().unwrap(), message).await.unwrap();
+        serde_json::from_slice(&plaintext).unwrap()
+    }
+
     fn count(&self, region: &str) -> usize {
         self.aws.kinesis().records(region, "records").len()
     }
@@ -128,7 +143,7 @@ async fn no_record_is_lost_to_faults_or_delivered_twice_without_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_region_that_does_not_answer_holds_up_no_other() {
+async fn a_region_that_does_not_answer_does_not_delay_others() {
     let fixture = Fixture::new().await;
     fixture.aws.faults().inject(Rule::new(Fault::Hang).service(Service::Kinesis).region(THERE));
     let pusher = fixture.pusher().await;
@@ -148,33 +163,44 @@ async fn a_region_that_does_not_answer_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_region_whose_queue_is_full_keeps_nothing_back_that_another_was_given() {
-    // Of small records, a queue holds so many.
-    const FULL: usize = 4096;
+async fn a_pusher_holds_so_many_bytes_and_gives_them_to_every_region() {
+    const BYTES: usize = 100_000;
+    const HELD: usize = (16 << 20) / (BYTES + 512 + "{'id':'1','text':''}".len());
     let fixture = Fixture::new().await;
     fixture.aws.faults().inject(Rule::new(Fault::Hang).service(Service::Kinesis).region(THERE));
     let pusher = fixture.pusher().await;
     let pushed = tokio::spawn({
         let pusher = pusher.clone();
-        async move { pusher.put_records(records(5000)).await }
+        async move { pusher.put_records((0..400).map(|_| of_size(BYTES)).collect()).await }
     });
-    let arrived = async {
-        while fixture.count(HERE) <= FULL {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), arrived).await.unwrap();
-    assert_eq!(fixture.count(HERE), FULL + 1, "the next one waits for room in the other Region");
+    until(|| fixture.count(HERE) >= HELD).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(fixture.count(HERE), HELD, "the next one waits for capacity");
     pusher.stop();
     let pushed = tokio::time::timeout(Duration::from_secs(10), pushed).await;
-    assert_eq!(pushed.expect("a pusher that was stopped answers").unwrap().len(), 5000);
+    assert_eq!(pushed.expect("a pusher that was stopped answers").unwrap().len(), 400);
+}
+
+/// Waits until something is so, on whatever time that takes.
+async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it takes too long");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_stream_fails_its_region_alone_and_at_once() {
     let fixture = Fixture::new().await;
     let regions = [HERE, THERE, "ap-south-1"].map(name).to_vec();
-    let outcome = fixture.build(fixture.builder_for(regions)).await.put_record(record(&json!({}))).await.unwrap();
+    let outcome = fixture
+        .build(fixture.builder_for(regions))
+        .await
+        .put_record(record(&json!({})))
+        .await
+        .unwrap();
     assert!(!outcome.is_delivered());
     assert_eq!(code(&outcome, "ap-south-1"), "ResourceNotFoundException");
     assert!(outcome.regions()[&name(HERE)].is_ok());
@@ -186,9 +212,12 @@ async fn what_is_not_acknowledged_in_time_is_handed_back_and_can_be_put_later() 
     let builder = fixture.builder().delivery_timeout(Duration::from_secs(1));
     let rule = Rule::new(Fault::Unavailable).service(Service::Kinesis).region(THERE);
     let outage = fixture.aws.faults().inject(rule);
-    let outcome = fixture.build(builder).await.put_record(record(&json!({ "id": 7 }))).await.unwrap();
+    let outcome =
+        fixture.build(builder).await.put_record(record(&json!({ "id": 7 }))).await.unwrap();
     let error = outcome.regions()[&name(THERE)].clone().unwrap_err();
-    assert!(error.attempts > 1 && error.kind == ErrorKind::Retryable && error.message_is_readable());
+    assert!(
+        error.attempts > 1 && error.kind == ErrorKind::Retryable && error.message_is_readable()
+    );
 
     fixture.aws.faults().lift(outage);
     let stream = "records".parse().unwrap();
@@ -358,12 +387,203 @@ async fn a_pusher_that_is_dropped_sends_what_was_queued() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pusher_that_is_stopped_takes_nothing_more() {
+async fn a_stopped_pusher_refuses_records() {
     let fixture = Fixture::new().await;
     let pusher = fixture.pusher().await;
     pusher.stop();
+    let error = match pusher.put_record(record(&json!({}))).await {
+        Ok(outcome) => outcome.regions()[&name(HERE)].clone().unwrap_err().kind,
+        Err(error) => error.kind(),
+    };
+    assert_eq!((error, fixture.count(HERE)), (ErrorKind::Retryable, 0));
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     let error = pusher.put_record(record(&json!({}))).await.unwrap_err();
     assert_eq!((error.clone(), error.kind()), (PushError::Stopped, ErrorKind::Retryable));
+}
+
+/// What stands between a record and its acknowledgement.
+#[derive(Debug, Clone, Copy)]
+enum Obstacle {
+    None,
+    KmsHangs,
+    KmsThrottles,
+    KinesisHangs,
+    KinesisThrottles,
+    OneRegionHangs,
+}
+
+impl Obstacle {
+    const ALL: [Self; 6] = [
+        Self::None,
+        Self::KmsHangs,
+        Self::KmsThrottles,
+        Self::KinesisHangs,
+        Self::KinesisThrottles,
+        Self::OneRegionHangs,
+    ];
+
+    fn inject(self, aws: &FakeAws) {
+        let rule = match self {
+            Self::None => return,
+            Self::KmsHangs => Rule::new(Fault::Hang).service(Service::Kms),
+            Self::KmsThrottles => Rule::new(Fault::Throttle).service(Service::Kms),
+            Self::KinesisHangs => Rule::new(Fault::Hang).service(Service::Kinesis),
+            Self::KinesisThrottles => Rule::new(Fault::Throttle).service(Service::Kinesis),
+            Self::OneRegionHangs => Rule::new(Fault::Hang).service(Service::Kinesis).region(THERE),
+        };
+        aws.faults().inject(rule);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_pusher_has_delivered_or_returned_every_record() {
+    for obstacle in Obstacle::ALL {
+        for (aggregate_bytes, linger) in [(0, 5), (0, 60_000), (1000, 60_000)] {
+            let fixture = Fixture::new().await;
+            obstacle.inject(&fixture.aws);
+            let builder = fixture.builder().aggregate_bytes(aggregate_bytes);
+            let builder = builder.linger(Duration::from_millis(linger));
+            let pusher = fixture.build(builder).await;
+            drop(pusher.queue_records(records(100)).await);
+            let closed = pusher.close(Duration::from_secs(1));
+            let undelivered = tokio::time::timeout(Duration::from_secs(10), closed).await;
+            let undelivered = undelivered.unwrap_or_else(|_| panic!("{obstacle:?} hangs"));
+            for region in [HERE, THERE] {
+                let mut ids: Vec<Value> = fixture
+                    .plaintexts_lifted(region)
+                    .await
+                    .into_iter()
+                    .flat_map(records_of)
+                    .collect();
+                for undelivered in &undelivered {
+                    match undelivered {
+                        Undelivered::Record { record, .. } => {
+                            ids.push(serde_json::from_slice(record.as_json()).unwrap());
+                        }
+                        Undelivered::Message(outcome)
+                            if outcome.regions()[&name(region)].is_err() =>
+                        {
+                            ids.extend(records_of(fixture.plaintext(region, outcome).await));
+                        }
+                        _ => {}
+                    }
+                }
+                let mut ids: Vec<_> = ids.iter().map(|id| id["id"].as_u64().unwrap()).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                assert_eq!(ids, (0..100).collect::<Vec<_>>(), "{obstacle:?} {linger}");
+            }
+            let everything = matches!(obstacle, Obstacle::None);
+            assert_eq!(undelivered.is_empty(), everything, "{obstacle:?} {linger}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flush_ends_the_linger_and_waits_for_outcomes() {
+    for aggregate_bytes in [0, 1000] {
+        let fixture = Fixture::new().await;
+        let builder = fixture.builder().aggregate_bytes(aggregate_bytes);
+        let pusher = fixture.build(builder.linger(Duration::from_secs(60))).await;
+        let pushed = pusher.queue_records(records(3)).await;
+        pusher.flush().await;
+        for outcome in pushed {
+            let outcome = futures::future::FutureExt::now_or_never(outcome);
+            assert!(outcome.expect("it is known").unwrap().is_delivered());
+        }
+        pusher.flush().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttling_of_kms_is_retried_as_that_of_kinesis() {
+    let fixture = Fixture::new().await;
+    let pusher = fixture.build(fixture.builder().cache_capacity(0)).await;
+    fixture.aws.faults().inject(Rule::new(Fault::Throttle).service(Service::Kms).times(20));
+    let outcomes = pusher.put_records(records(10)).await;
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap().is_delivered()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_kms_is_an_operators_error_at_once() {
+    let fixture = Fixture::new().await;
+    fixture.aws.faults().inject(Rule::new(Fault::AccessDenied).service(Service::Kms));
+    let error = fixture.pusher().await.put_record(record(&json!({}))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Operator, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_without_the_tables_key_is_refused_before_encryption() {
+    let fixture = Fixture::new().await;
+    let pusher = fixture.build(fixture.builder().require_key("id:S".parse().unwrap())).await;
+    for bad in [record(&json!({ "noid": 1 })), record(&json!({ "id": 1 })), of_size(500_000)] {
+        let error = pusher.put_record(bad).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Record, "{error}");
+    }
+    assert_eq!(fixture.aws.faults().calls(HERE, Operation::GenerateDataKey).calls, 0);
+    assert!(pusher.put_record(record(&json!({ "id": "1" }))).await.unwrap().is_delivered());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_checked_at_their_edges() {
+    type Set = fn(RecordPusherBuilder) -> RecordPusherBuilder;
+    let good: [Set; 14] = [
+        |b| b.aggregate_bytes(0),
+        |b| b.aggregate_bytes(1_000_000),
+        |b| b.linger(Duration::ZERO),
+        |b| b.linger(Duration::from_secs(60)),
+        |b| b.delivery_timeout(Duration::from_secs(1)),
+        |b| b.delivery_timeout(Duration::from_secs(86_400)),
+        |b| b.cache_capacity(0),
+        |b| b.cache_capacity(1_000_000),
+        |b| b.cache_max_age(Duration::from_secs(1)),
+        |b| b.cache_max_age(Duration::from_secs(365 * 86_400)),
+        |b| b.cache_max_messages(1),
+        |b| b.cache_max_messages(1 << 32),
+        |b| b.partition_key_field("a"),
+        |b| b.aggregate_bytes(1_000_000).linger(Duration::from_secs(60)),
+    ];
+    for set in good {
+        let fixture = Fixture::new().await;
+        let pusher = fixture.build(set(fixture.builder())).await;
+        let pushed = pusher.queue_record(record(&json!({ "a": "1" }))).await;
+        pusher.flush().await;
+        assert!(pushed.await.unwrap().is_delivered());
+    }
+    let bad: [(&str, Set); 14] = [
+        ("aggregate_bytes", |b| b.aggregate_bytes(1_000_001)),
+        ("aggregate_bytes", |b| b.aggregate_bytes(usize::MAX)),
+        ("linger", |b| b.linger(Duration::from_millis(60_001))),
+        ("linger", |b| b.linger(Duration::MAX)),
+        ("delivery_timeout", |b| b.delivery_timeout(Duration::ZERO)),
+        ("delivery_timeout", |b| b.delivery_timeout(Duration::from_millis(999))),
+        ("delivery_timeout", |b| b.delivery_timeout(Duration::from_secs(86_401))),
+        ("delivery_timeout", |b| b.delivery_timeout(Duration::from_secs(u64::MAX))),
+        ("cache_capacity", |b| b.cache_capacity(1_000_001)),
+        ("cache_max_age", |b| b.cache_max_age(Duration::ZERO)),
+        ("cache_max_age", |b| b.cache_max_age(Duration::MAX)),
+        ("cache_max_messages", |b| b.cache_max_messages(0)),
+        ("cache_max_messages", |b| b.cache_max_messages(u64::MAX)),
+        ("partition_key_field", |b| b.partition_key_field("")),
+    ];
+    let fixture = Fixture::new().await;
+    for (name, set) in bad {
+        let error = set(fixture.builder()).build(&fixture.config).await.unwrap_err();
+        let text = error.to_string();
+        let SetupError::OutOfRange { setting, value, allowed, .. } = error else {
+            panic!("{text}")
+        };
+        assert_eq!(setting, name);
+        assert_eq!(text, format!("{name} is {value}; it must be {allowed}"));
+    }
+    for regions in [vec![], vec![name(HERE), name(HERE)]] {
+        let error = fixture.builder_for(regions).build(&fixture.config).await.unwrap_err();
+        assert!(error.to_string().contains("egion"), "{error}");
+    }
+    let stream = "records".parse().unwrap();
+    for timeout in [Duration::ZERO, Duration::MAX] {
+        MessagePusher::new(&name(HERE), &stream, timeout, &fixture.config).unwrap_err();
+    }
 }
 
 #[test]

@@ -98,11 +98,8 @@ impl Fixture {
     fn with_policy(script: Arc<Script>, policy: OnOutage) -> Self {
         let (stop, counters) = (CancellationToken::new(), Arc::<Counters>::default());
         let outages = Arc::new(Outages::new(policy));
-        let settings = BatchSettings {
-            linger: LINGER,
-            delivery_timeout: TIMEOUT,
-            outages: outages.clone(),
-        };
+        let settings =
+            BatchSettings { linger: LINGER, delivery_timeout: TIMEOUT, outages: outages.clone() };
         let service = Service::Stream("eu-west-1".parse().unwrap());
         let batcher = Batcher::start(script, service, settings, stop.clone(), counters.clone());
         Self { batcher, stop, counters, outages }

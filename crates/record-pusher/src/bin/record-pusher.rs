@@ -54,7 +54,8 @@ fn read_settings(variables: &mut Variables) -> Option<Settings> {
         "Regions that must be able to decrypt a record: all or available",
         EncryptFor::default(),
     );
-    let engine = variables.or("ENGINE", "encoder of messages: native or aws-esdk", Engine::default());
+    let engine =
+        variables.or("ENGINE", "encoder of messages: native or aws-esdk", Engine::default());
     let partition_key_field: Option<String> =
         variables.optional("PARTITION_KEY_FIELD", "top-level field with the partition key");
     let require_key =

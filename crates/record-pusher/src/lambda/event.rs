@@ -46,7 +46,8 @@ fn records(event: &RawValue) -> Result<Vec<Record>, String> {
         return Ok(vec![record]);
     };
     let has = |name: &str| attributes.iter().any(|(attribute, _)| attribute == name);
-    if let Some((_, service)) = FOREIGN.iter().find(|(names, _)| names.iter().all(|name| has(name))) {
+    if let Some((_, service)) = FOREIGN.iter().find(|(names, _)| names.iter().all(|name| has(name)))
+    {
         return Err(format!(
             "the event is one of {service}, not a record: invoke the function with one record, or with \
              {{\"records\": […]}}"

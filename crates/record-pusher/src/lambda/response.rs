@@ -200,8 +200,7 @@ mod tests {
         let regions = [("us-east-1", Ok(delivery)), ("eu-west-1", Err(error))]
             .map(|(region, delivery)| (region.parse().unwrap(), delivery))
             .into();
-        let entry =
-            Entry { partition_key: "key".to_owned(), unordered: false, data: Vec::new() };
+        let entry = Entry { partition_key: "key".to_owned(), unordered: false, data: Vec::new() };
         Outcome::new(entry.into(), regions)
     }
 
