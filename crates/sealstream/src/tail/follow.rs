@@ -157,13 +157,12 @@ impl Work {
             ReadError::Passing(reason) | ReadError::Refused(reason) => self.stream_error(reason),
             ReadError::Expired => self.stream_error("the list of shards took too long".into()),
         })?;
-        let Some(wanted) = &self.settings.shard else { return Ok(shards) };
+        let Some(shard) = &self.settings.shard else { return Ok(shards) };
         let ids: Vec<_> = shards.iter().map(|shard| shard.id.clone()).collect();
-        shards.retain(|shard| shard.id == *wanted);
+        shards.retain(|candidate| candidate.id == *shard);
         if shards.is_empty() {
-            let (since, ids) = (self.settings.since, ids.join(", "));
-            let reason = format!("it has no shard {wanted} since {since}, but {ids}");
-            return Err(self.stream_error(reason));
+            let (shard, since) = (shard.clone(), self.settings.since);
+            return Err(TailError::NoSuchShard { shard, since, shards: ids.join(", ") });
         }
         Ok(shards)
     }
