@@ -112,6 +112,8 @@ struct Worker {
 
 struct Response {
     entries: Vec<PendingDelivery>,
+    /// Generation of the limits when the request was sent.
+    generation: u64,
     result: Result<Vec<AttemptResult>, AttemptError>,
 }
 
@@ -211,18 +213,18 @@ impl Worker {
         let limit = attempt_timeout(bytes, self.settings.delivery_timeout);
         let left = entries.iter().map(|pending| self.settings.outages.left(pending.deadline));
         let limit = limit.min(left.max().unwrap_or_default().max(SHORTEST_ATTEMPT));
-        let api = self.api.clone();
+        let (api, generation) = (self.api.clone(), self.limits.generation);
         self.requests.push(
             async move {
                 let request = entries.iter().map(|pending| pending.entry.clone()).collect();
                 let result = api.put_records(request, limit).await;
-                Response { entries, result }
+                Response { entries, generation, result }
             }
             .boxed(),
         );
     }
 
-    fn settle(&mut self, Response { mut entries, result }: Response) {
+    fn settle(&mut self, Response { mut entries, generation, result }: Response) {
         entries.iter_mut().for_each(|pending| pending.attempts += 1);
         match result {
             Ok(results) if results.len() == entries.len() => {
@@ -242,7 +244,7 @@ impl Worker {
             }
             Err(error) => {
                 if error.is_timeout() {
-                    self.limits.halve();
+                    self.limits.halve(generation);
                 }
                 self.fail_attempt(entries, &error);
             }

@@ -25,16 +25,24 @@ const ATTEMPTS_IN_TIMEOUT: u32 = 3;
 pub(crate) struct Limits {
     pub(crate) requests: usize,
     pub(crate) request_bytes: usize,
+    /// How often they were halved.
+    pub(crate) generation: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { requests: MAX_REQUESTS, request_bytes: MAX_REQUEST_BYTES }
+        Self { requests: MAX_REQUESTS, request_bytes: MAX_REQUEST_BYTES, generation: 0 }
     }
 }
 
 impl Limits {
-    pub(crate) fn halve(&mut self) {
+    /// Halves the limits, unless that was done since a request of this generation was sent: requests
+    /// that were in flight together time out together.
+    pub(crate) fn halve(&mut self, generation: u64) {
+        if generation != self.generation {
+            return;
+        }
+        self.generation += 1;
         self.requests = (self.requests / 2).max(1);
         self.request_bytes = (self.request_bytes / 2).max(MIN_REQUEST_BYTES);
     }
@@ -61,14 +69,16 @@ mod tests {
     #[test]
     fn limits_halve_to_one_small_request_and_grow_to_the_maximum() {
         let mut limits = Limits::default();
-        limits.halve();
-        assert_eq!(limits, Limits { requests: 2, request_bytes: MAX_REQUEST_BYTES / 2 });
-        (0..20).for_each(|_| limits.halve());
-        assert_eq!(limits, Limits { requests: 1, request_bytes: MIN_REQUEST_BYTES });
+        limits.halve(0);
+        limits.halve(0);
+        let half = Limits { requests: 2, request_bytes: MAX_REQUEST_BYTES / 2, generation: 1 };
+        assert_eq!(limits, half);
+        (1..20).for_each(|generation| limits.halve(generation));
+        assert_eq!((limits.requests, limits.request_bytes), (1, MIN_REQUEST_BYTES));
         limits.grow();
-        assert_eq!(limits, Limits { requests: 1, request_bytes: MIN_REQUEST_BYTES + GROWTH });
+        assert_eq!((limits.requests, limits.request_bytes), (1, MIN_REQUEST_BYTES + GROWTH));
         (0..20).for_each(|_| limits.grow());
-        assert_eq!(limits, Limits::default());
+        assert_eq!((limits.requests, limits.request_bytes), (MAX_REQUESTS, MAX_REQUEST_BYTES));
     }
 
     #[test]

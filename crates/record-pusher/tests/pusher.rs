@@ -244,7 +244,7 @@ async fn a_region_without_its_key_gets_nothing_it_could_not_read() {
 async fn for_all_regions_a_missing_key_fails_the_record_by_the_regions_name() {
     let fixture = Fixture::new().await;
     fixture.aws.faults().inject(Rule::new(Fault::Unavailable).service(Service::Kms).region(THERE));
-    let builder = fixture.builder().delivery_timeout(Duration::from_secs(1));
+    let builder = fixture.builder().delivery_timeout(Duration::from_secs(5));
     let error = fixture.build(builder).await.put_record(record(&json!({}))).await.unwrap_err();
     assert!(error.to_string().contains("AWS KMS in eu-west-1"), "{error}");
     assert_eq!((error.kind(), fixture.count(HERE)), (ErrorKind::Retryable, 0));
