@@ -1,5 +1,7 @@
 //! `sealstream`: pushes and reads encrypted records in Amazon Kinesis.
 
+mod advice;
+mod aws;
 mod command_line;
 mod exit_code;
 mod output;

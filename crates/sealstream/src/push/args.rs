@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum, ValueHint, value_parser};
+use record_cipher::InvalidName;
 use record_pusher::{
     EncryptFor, Engine, ItemKey, KmsKeyId, OnOutage, RecordPusher, RecordPusherBuilder, RegionName,
     StreamName, Suite,
@@ -68,7 +69,7 @@ pub(crate) struct PushArgs {
 pub(crate) struct PusherArgs {
     /// Regions to push to, separated by commas; the first one's KMS key generates data keys
     #[arg(long, env = "SEALSTREAM_REGIONS", value_delimiter = ',', required = true)]
-    #[arg(value_parser = value_parser!(String).try_map(|name| name.trim().parse::<RegionName>()))]
+    #[arg(value_parser = parse_region)]
     pub(crate) regions: Vec<RegionName>,
 
     /// KMS key that exists in every Region: alias/NAME, an alias ARN, or a multi-Region key ARN
@@ -211,6 +212,11 @@ pub(crate) enum Output {
     Human,
     /// For programs
     Json,
+}
+
+/// There may be a space after the comma.
+fn parse_region(name: &str) -> Result<RegionName, InvalidName> {
+    name.trim().parse()
 }
 
 fn one_of(names: [&'static str; 2]) -> clap::builder::PossibleValuesParser {

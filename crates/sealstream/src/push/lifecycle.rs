@@ -87,9 +87,9 @@ impl Lifecycle {
         self.interrupted
     }
 
-    /// Whether an operator has to act.
-    pub(crate) fn needs_operator(&self) -> bool {
-        self.operator
+    /// Notes that an operator has to act.
+    pub(crate) fn require_operator(&mut self) {
+        self.operator = true;
     }
 
     pub(crate) fn on(&mut self, event: Event) -> Action {

@@ -181,9 +181,7 @@ impl InputReader {
                 Text::Blank => continue,
                 Text::TooLong => Err(Problem::too_long()),
                 Text::Unfinished => Err(Problem::unfinished()),
-                Text::Line(text) => {
-                    Record::from_json(text).map_err(|error| describe(error, text, at.line == 1))
-                }
+                Text::Line(text) => Record::from_json(text).map_err(|error| describe(error, text)),
             };
             self.add(at, line.bytes, record)?;
             // Lines that were read are not kept back until more arrive.
