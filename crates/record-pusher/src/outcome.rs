@@ -183,10 +183,10 @@ pub enum PushError {
         code: String,
     },
     /// The delivery timeout passed before the record was encrypted.
-    #[error("the delivery timeout passed before the record was encrypted")]
+    #[error("not encrypted: the delivery timeout passed")]
     Expired,
     /// The pusher was stopped before the record was encrypted.
-    #[error("the pusher was stopped before the record was encrypted")]
+    #[error("not encrypted: the pusher was stopped")]
     Stopped,
 }
 

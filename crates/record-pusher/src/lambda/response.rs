@@ -217,7 +217,7 @@ mod tests {
                         "eu-west-1": { "error": "timed out (Timeout, 2 attempts)" },
                     },
                 },
-                { "error": "the pusher was stopped before the record was encrypted" },
+                { "error": "not encrypted: the pusher was stopped" },
             ],
         });
         assert_eq!(serde_json::to_value(response).unwrap(), expected);
@@ -235,7 +235,7 @@ mod tests {
             "undelivered": 60_000,
             "failed": [
                 {
-                    "error": "the pusher was stopped before the record was encrypted",
+                    "error": "not encrypted: the pusher was stopped",
                     "count": 1,
                     "ranges": [[3, 3]],
                 },
