@@ -1,0 +1,52 @@
+//! Environment variables that stand in for flags.
+
+use std::env;
+use std::ffi::OsString;
+
+use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, ArgAction, Command, Error};
+
+/// Gives every flag of every subcommand a variable, `SEALSTREAM_KMS_KEY` for `--kms-key`, unless it
+/// declares one. An empty variable counts as unset.
+pub(crate) fn with_variables(command: Command) -> Command {
+    command.mut_subcommands(|subcommand| subcommand.mut_args(with_variable))
+}
+
+fn with_variable(arg: Arg) -> Arg {
+    let Some(variable) = variable(&arg) else { return arg };
+    let is_empty = env::var_os(&variable).is_some_and(|value| value.is_empty());
+    let arg = arg.env((!is_empty).then_some(variable)).hide_env(true);
+    match arg.get_action() {
+        ArgAction::SetTrue => arg.value_parser(BoolishValueParser::new()),
+        _ => arg,
+    }
+}
+
+/// Returns the variable that stands in for a flag.
+pub(crate) fn variable(arg: &Arg) -> Option<String> {
+    let declared = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+    let derived = |flag: &str| format!("SEALSTREAM_{}", flag.to_uppercase().replace('-', "_"));
+    declared.or_else(|| arg.get_long().map(derived))
+}
+
+/// Adds the variable's name to an error about a value that came from a variable. clap only names the
+/// flag, which the user has not given.
+pub(crate) fn name_variable(error: &mut Error, command: &Command, arguments: &[OsString]) {
+    let Some(ContextValue::String(culprit)) = error.get(ContextKind::InvalidArg) else { return };
+    let flag = culprit.split([' ', '=']).next().unwrap_or_default();
+    let is_given = |argument: &OsString| {
+        let rest = argument.to_str().and_then(|argument| argument.strip_prefix(flag));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    if arguments.iter().any(is_given) {
+        return;
+    }
+    let args = command.get_subcommands().flat_map(Command::get_arguments);
+    let mut named = args.filter(|arg| arg.get_long() == flag.strip_prefix("--"));
+    let variable = named.next().and_then(variable);
+    if let Some(variable) = variable.filter(|variable| env::var_os(variable).is_some()) {
+        let culprit = format!("{culprit}' from the environment variable '{variable}");
+        error.insert(ContextKind::InvalidArg, ContextValue::String(culprit));
+    }
+}
