@@ -3,12 +3,11 @@
 use std::env;
 use std::ffi::OsString;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, OsStr, Resettable};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command, Error};
 
-/// Gives every flag of every subcommand a variable, `SEALSTREAM_KMS_KEY` for `--kms-key`, unless it
-/// declares one. An empty variable counts as unset.
+/// Gives every flag of every subcommand a variable. An empty variable counts as unset.
 pub(crate) fn with_variables(command: Command) -> Command {
     command.mut_subcommands(|subcommand| subcommand.mut_args(with_variable))
 }
@@ -16,18 +15,21 @@ pub(crate) fn with_variables(command: Command) -> Command {
 fn with_variable(arg: Arg) -> Arg {
     let Some(variable) = variable(&arg) else { return arg };
     let is_empty = env::var_os(&variable).is_some_and(|value| value.is_empty());
-    let arg = arg.env((!is_empty).then_some(variable)).hide_env(true);
+    let arg = if is_empty { arg.env(Resettable::<OsStr>::Reset) } else { arg.env(variable) };
+    let arg = arg.hide_env(true);
     match arg.get_action() {
         ArgAction::SetTrue => arg.value_parser(BoolishValueParser::new()),
         _ => arg,
     }
 }
 
-/// Returns the variable that stands in for a flag.
+/// Returns the variable that stands in for a flag: `SEALSTREAM_KMS_KEY` for `--kms-key`.
 pub(crate) fn variable(arg: &Arg) -> Option<String> {
-    let declared = arg.get_env().map(|name| name.to_string_lossy().into_owned());
-    let derived = |flag: &str| format!("SEALSTREAM_{}", flag.to_uppercase().replace('-', "_"));
-    declared.or_else(|| arg.get_long().map(derived))
+    match arg.get_long()? {
+        // A name that tools of many vendors share.
+        "traceparent" => Some("TRACEPARENT".to_owned()),
+        flag => Some(format!("SEALSTREAM_{}", flag.to_uppercase().replace('-', "_"))),
+    }
 }
 
 /// Adds the variable's name to an error about a value that came from a variable. clap only names the

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_outcome::Pauses;
 use aws_smithy_types::date_time::Format;
 use esdk_message::{Limits, UnverifiedMessage};
+use record_cipher::aggregate::{InvalidMember, InvalidPlaintext, parse_plaintext};
 use record_cipher::{CipherError, CmmStats, ErrorKind, RecordCipher, StreamName};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -31,12 +32,10 @@ pub(crate) struct Decoder {
 pub(crate) enum DecodeError {
     #[error(transparent)]
     Cipher(#[from] CipherError),
-    #[error("the plaintext is not valid JSON (line {line}, column {column})")]
-    NotJson { line: usize, column: usize },
-    #[error("the plaintext is neither a JSON object nor a list of JSON objects")]
-    NotARecord,
-    #[error("element {0} of the plaintext's list is not a JSON object")]
-    NotAnObject(usize),
+    #[error(transparent)]
+    Plaintext(#[from] InvalidPlaintext),
+    #[error(transparent)]
+    Member(#[from] InvalidMember),
 }
 
 impl Decoder {
@@ -116,20 +115,7 @@ struct WithMetadata<'a> {
 
 /// Returns the objects of a plaintext, with every digit and in their order.
 fn objects(plaintext: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
-    let not_json = |error: serde_json::Error| DecodeError::NotJson {
-        line: error.line(),
-        column: error.column(),
-    };
-    let json: &RawValue = serde_json::from_slice(plaintext).map_err(not_json)?;
-    if json.get().starts_with('{') {
-        return Ok(vec![json]);
-    }
-    let list: Option<Vec<&RawValue>> = serde_json::from_str(json.get()).ok();
-    let list = list.filter(|list| !list.is_empty()).ok_or(DecodeError::NotARecord)?;
-    match list.iter().position(|element| !element.get().starts_with('{')) {
-        Some(at) => Err(DecodeError::NotAnObject(at)),
-        None => Ok(list),
-    }
+    parse_plaintext(plaintext)?.into_iter().map(|member| Ok(member?.json)).collect()
 }
 
 /// Returns the same JSON as one line that no terminal takes for a command.
@@ -192,9 +178,9 @@ mod tests {
             ("secret", "the plaintext is not valid JSON (line 1, column 1)"),
             ("", "the plaintext is not valid JSON (line 1, column 0)"),
             ("{}{}", "the plaintext is not valid JSON (line 1, column 3)"),
-            ("\"secret\"", "the plaintext is neither a JSON object nor a list of JSON objects"),
-            ("[]", "the plaintext is neither a JSON object nor a list of JSON objects"),
-            (r#"[{},"secret"]"#, "element 1 of the plaintext's list is not a JSON object"),
+            ("\"secret\"", "the plaintext is neither a JSON object nor an array of JSON objects"),
+            ("[]", "the plaintext is neither a JSON object nor an array of JSON objects"),
+            (r#"[{},"secret"]"#, "element [1] of the aggregate is not a JSON object"),
         ] {
             assert_eq!(texts(plaintext).unwrap_err(), reason, "{plaintext}");
         }

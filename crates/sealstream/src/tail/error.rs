@@ -55,7 +55,8 @@ pub(crate) enum TailError {
 impl TailError {
     /// Converts the error to the one that ends the command.
     pub(crate) fn into_command_error(self) -> CommandError {
-        CommandError::new(self.exit_code(), &self).with_next_step(self.next_step())
+        let (exit_code, next_step) = (self.exit_code(), self.next_step());
+        CommandError::new(exit_code, self).with_next_step(next_step)
     }
 
     fn exit_code(&self) -> ExitCode {
