@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 
+use clap::builder::{Resettable, StyledStr};
 use clap::{Command, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -73,9 +74,15 @@ fn try_parse(arguments: &[OsString]) -> Result<SubCommand, Error> {
 
 /// Returns the definition of the whole command line.
 pub(crate) fn command() -> Command {
-    with_variables(CommandLine::command()).mut_subcommands(|subcommand| {
-        let examples = subcommand.get_after_long_help().map(|text| format!("{text}\n\n"));
-        let after_help = format!("{}{EXIT_CODES}", examples.unwrap_or_default());
-        subcommand.after_long_help(after_help)
-    })
+    with_variables(CommandLine::command()).mut_subcommands(with_exit_codes)
+}
+
+/// Shows a command's examples in the long help only, and the exit codes after them.
+fn with_exit_codes(command: Command) -> Command {
+    let examples = command.get_after_long_help().or(command.get_after_help());
+    let after_help = match examples {
+        Some(examples) => format!("{examples}\n\n{EXIT_CODES}"),
+        None => EXIT_CODES.to_owned(),
+    };
+    command.after_help(Resettable::<StyledStr>::Reset).after_long_help(after_help)
 }

@@ -52,3 +52,25 @@ pub(crate) fn name_variable(error: &mut Error, command: &Command, arguments: &[O
         error.insert(ContextKind::InvalidArg, ContextValue::String(culprit));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command_line::command;
+
+    #[test]
+    fn every_flag_has_a_variable() {
+        let command = command();
+        command.clone().debug_assert();
+        for subcommand in command.get_subcommands() {
+            for arg in subcommand.get_arguments() {
+                let Some(flag) = arg.get_long() else { continue };
+                let variable = arg.get_env().unwrap_or_else(|| panic!("--{flag} has no variable"));
+                let expected = match flag {
+                    "traceparent" => "TRACEPARENT".to_owned(),
+                    flag => format!("SEALSTREAM_{}", flag.replace('-', "_").to_uppercase()),
+                };
+                assert_eq!(variable, expected.as_str());
+            }
+        }
+    }
+}

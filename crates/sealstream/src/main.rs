@@ -1,5 +1,8 @@
 //! `sealstream`: pushes and reads encrypted records in Amazon Kinesis.
 
+// Everything is written through `output`, which never panics.
+#![warn(clippy::print_stderr)]
+
 mod aws_failure;
 mod command_line;
 mod consumer_event;

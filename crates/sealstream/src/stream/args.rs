@@ -18,8 +18,8 @@ pub(crate) struct StreamArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) stream: StreamName,
 
-    /// Region of the stream [default: AWS_REGION, or the profile's]
-    #[arg(long)]
+    /// Region of the stream; by default AWS_REGION, or the Region of the profile
+    #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<RegionName>,
 }
 

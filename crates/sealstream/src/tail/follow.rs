@@ -261,7 +261,7 @@ impl Work {
         Ok(())
     }
 
-    fn report_retry(&self, shard: &str, reason: impl ToString) {
+    fn report_retry(&self, shard: &str, reason: &dyn ToString) {
         let (shard, reason) = (shard.to_owned(), reason.to_string());
         (self.notify)(Diagnostic::Retrying { shard, reason });
     }
