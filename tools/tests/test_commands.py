@@ -16,8 +16,7 @@ import pytest
 
 from tools import ROOT
 from tools.local_aws.pipeline import REGIONS, Pipeline
-from tools.local_aws.stack import Stack
-from tools.tests.conftest import local_aws, run
+from tools.tests.conftest import local_aws
 
 BLOCK = re.compile(r"^( *)```(?:sh|bash|shell|console)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 QUERY = re.compile(r"--query\s+(?:'([^']*)'|\"([^\"]*)\"|(\S+))")
@@ -26,12 +25,43 @@ SAMPLES = ROOT / "events" / "sample-records.ndjson"
 PAGE_SECONDS = 300
 
 # Why a block does not run here, by its page and a line of it.
+DEPLOYED = "test_deploy.py runs it without building for Lambda"
 NOT_RUN = {
     "README.md": {
         "./scripts/demo ": "this test runs within it",
-        "scripts/deploy --regions us-east-1,eu-west-1": "test_deploy.py runs it without building for Lambda",
+        "scripts/deploy --regions": DEPLOYED,
         "curl -H": "test_cache_extension.py asks the extension, which the local AWS does not start",
     },
+    "docs/conversations.md": {
+        "conversations seed --direct ": "it has ids that are cut short; test_conversations.py runs these commands",
+        "sam build": "it builds for Lambda",
+    },
+    "docs/deployment.md": {
+        "scripts/deploy": DEPLOYED,
+        "scripts/destroy": DEPLOYED,
+        "sam build": "it builds for Lambda",
+    },
+    "docs/governance.md": {
+        "aws cloudformation deploy": "it leaves the names of a deployment open",
+        "aws kms generate-data-key --dry-run": "AWS answers a dry run with an error",
+        "aws organizations": "it needs an organisation",
+    },
+    "docs/permissions.md": {"aws kms generate-data-key --dry-run": "AWS answers a dry run with an error"},
+    "events/README.md": {"cargo lambda": "it serves until it is stopped", "sam local": "it needs Docker"},
+}
+# What a page leaves to its reader, by the output of the stack.
+PLACEHOLDERS = {"BUCKET": "QuarantineBucket"}
+PUSH = "--regions us-east-1,eu-west-1 --kms-key alias/sealstream --stream records"
+PRELUDES = {
+    # Messages that no Region takes.
+    "README.md": f"""
+generate-records | AWS_ENDPOINT_URL_KINESIS=http://127.0.0.1:9 sealstream push {PUSH} --spool undelivered.ndjson \\
+    --delivery-timeout-seconds 1 2>/dev/null || [ -s undelivered.ndjson ]
+""",
+    "docs/operations.md": f"""
+generate-records | AWS_ENDPOINT_URL_KINESIS=http://127.0.0.1:9 sealstream push {PUSH} --spool undelivered.ndjson \\
+    --delivery-timeout-seconds 1 2>/dev/null || [ -s undelivered.ndjson ]
+""",
 }
 
 
@@ -83,9 +113,8 @@ def folder(pipeline: Pipeline, binaries: dict[str, Path], tmp_path: Path) -> Pat
         (folder / name).symlink_to(ROOT / name)
     programs = folder / "bin"
     programs.mkdir()
-    for name in ("sealstream", "conversations"):
-        (programs / name).symlink_to(binaries[name])
     for name, script in PROGRAMS.items():
+        script = script.replace("SEALSTREAM", str(binaries["sealstream"]))
         (programs / name).write_text(f"#!/usr/bin/env bash\nset -euo pipefail\n{script}", encoding="utf-8")
         (programs / name).chmod(0o755)
     (folder / "records.ndjson").symlink_to(SAMPLES)
@@ -107,12 +136,21 @@ done
 exec {ROOT}/.venv/aws/bin/aws "${{arguments[@]}}"
 """,
     "generate-records": f"head -n 20 {SAMPLES}\n",
+    # A tail that follows is ended by Ctrl-C.
+    "sealstream": """\
+case " $* " in
+*" --no-follow "* | *" --count "* | " push "* | " resume "*) exec SEALSTREAM "$@" ;;
+*) timeout --preserve-status --signal INT 3 SEALSTREAM "$@" || [ $? = 130 ] ;;
+esac
+""",
     "jq": "cat >/dev/null\n",
     "sleep": "",
 }
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES_WITH_BLOCKS if any(is_run(page, block) for block in blocks(page))])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES_WITH_BLOCKS if any(is_run(page, block) for block in blocks(page))]
+)
 def test_the_commands_of_a_page_run(page: str, pipeline: Pipeline, folder: Path) -> None:
     assert subprocess.run([ROOT / "tools" / "python-env", "aws"], check=False).returncode == 0
     outputs = pipeline.outputs[REGIONS[0]]
@@ -122,9 +160,20 @@ def test_the_commands_of_a_page_run(page: str, pipeline: Pipeline, folder: Path)
             for placeholder, output in PLACEHOLDERS.items():
                 block = re.sub(rf"(?<![\w=$\"])\b{placeholder}\b(?=\s)", outputs[output], block)
             script.append(f"cat >&2 <<'BLOCK'\n== {block}BLOCK\n{block}")
-    environment = pipeline.stack.environment() | {"AWS_REGION": REGIONS[0], "AWS_DEFAULT_REGION": REGIONS[0], "HOME": str(folder)}
+    environment = pipeline.stack.environment() | {
+        "AWS_REGION": REGIONS[0],
+        "AWS_DEFAULT_REGION": REGIONS[0],
+        "HOME": str(folder),
+    }
     environment["PATH"] = f"{folder / 'bin'}:{environment['PATH']}"
     result = subprocess.run(
-        ["bash"], input="\n".join(script), cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=PAGE_SECONDS
+        ["bash"],
+        input="\n".join(script),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PAGE_SECONDS,
     )
     assert result.returncode == 0, f"{result.stdout[-2000:]}\n{result.stderr[-4000:]}"

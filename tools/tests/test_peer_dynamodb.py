@@ -12,13 +12,13 @@ import subprocess
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import boto3
 import botocore.config
 import pytest
 from aws_encryption_sdk import StrictAwsKmsMasterKeyProvider
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from tools import ROOT
@@ -28,7 +28,7 @@ from tools.local_aws.stack import CREDENTIALS
 from tools.peers import Peer, dynamodb_local
 from tools.tests.adversarial import records
 from tools.tests.conftest import run
-from tools.tests.kinesis_events import Event
+from tools.tests.kinesis_events import Event, quarantine_key
 from tools.tests.test_conversations import expected_rows, newest_of_groups
 
 REGION = "us-east-1"
@@ -38,7 +38,7 @@ STREAM_ARN = f"arn:aws:kinesis:{REGION}:000000000000:stream/{STREAM}"
 BUCKET = "quarantine"
 RECORDS = 3000
 # Lambda's events have at most 6 MB, of which base64 takes a quarter.
-EVENT_BYTES = 3_000_000
+EVENT_BYTES = 4_400_000
 EVENT_RECORDS = 200
 # What the consumer refuses though DynamoDB takes it, by what its reason says. docs/testing.md has the reasons.
 STRICTER = {"the text is not valid Unicode"}
@@ -80,10 +80,25 @@ class Table:
 
 
 def items_of(dynamodb: Peer, table: str) -> list[dict]:
-    """Every item of a table, in boto3's Python types (numbers as Decimal)."""
-    deserialize = TypeDeserializer().deserialize
+    """Every item of a table, in Python's types."""
     pages = dynamodb.client("dynamodb", REGION).get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-    return [{name: deserialize(value) for name, value in item.items()} for page in pages for item in page["Items"]]
+    return [from_attribute({"M": item}) for page in pages for item in page["Items"]]
+
+
+def from_attribute(attribute: dict):
+    """boto3 does not read every number that DynamoDB keeps: it minds zeros at the end."""
+    [(kind, value)] = attribute.items()
+    match kind:
+        case "N":
+            return Decimal(value)
+        case "NULL":
+            return None
+        case "L":
+            return [from_attribute(element) for element in value]
+        case "M":
+            return {name: from_attribute(element) for name, element in value.items()}
+        case "S" | "BOOL":
+            return value
 
 
 class Number(str):
@@ -145,9 +160,8 @@ def consume(binaries: dict[str, Path], dynamodb: Peer, table: str, plaintexts: l
         with running([binaries["record-consumer"]], environment):
             answered = aws.invocations()
         assert answered["errors"] == 0
-        reasons = quarantined(aws)
-    ids = [event_id for event in events for event_id in event.event_ids]
-    return Consumed([reasons.get(event_id) for event_id in ids], answered["batch_item_failures"])
+        reasons = quarantined(aws, [event_id for event in events for event_id in event.event_ids])
+    return Consumed(reasons, answered["batch_item_failures"])
 
 
 def make_events(plaintexts: Iterable[bytes]) -> list[Event]:
@@ -173,14 +187,19 @@ def settings(aws: FakeAws) -> dict[str, str]:
     }
 
 
-def quarantined(aws: FakeAws) -> dict[str, str]:
-    """The reasons, by event id."""
+def quarantined(aws: FakeAws, event_ids: list[str]) -> list[str | None]:
+    """Why each record is in the quarantine, or None if it is not there."""
     config = botocore.config.Config(s3={"addressing_style": "path"})
     credentials = {name.lower(): value for name, value in CREDENTIALS.items()}
     s3 = boto3.client("s3", REGION, endpoint_url=aws.url, config=config, **credentials)
-    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
-    documents = [json.load(s3.get_object(Bucket=BUCKET, Key=key)["Body"]) for key in keys]
-    return {document["record"]["eventID"]: document["reason"] for document in documents}
+
+    def reason(event_id: str) -> str | None:
+        try:
+            return json.load(s3.get_object(Bucket=BUCKET, Key=quarantine_key(event_id))["Body"])["reason"]
+        except s3.exceptions.NoSuchKey:
+            return None
+
+    return [reason(event_id) for event_id in event_ids]
 
 
 def test_the_consumer_accepts_what_dynamodb_takes(binaries: dict[str, Path], dynamodb: Peer, tmp_path: Path) -> None:
@@ -216,7 +235,7 @@ def test_a_batch_that_is_too_large_on_the_wire_is_written_in_parts(
     binaries: dict[str, Path], dynamodb: Peer, tmp_path: Path
 ) -> None:
     # A digit takes a byte in an event, two in an item, and ten in a request.
-    zeros = ",".join("0" * 130_000)
+    zeros = ",".join("0" * 135_000)
     plaintexts = [f'{{"id":"{number}","v":[{zeros}]}}'.encode() for number in range(16)]
     table = Table(dynamodb, "large-batches")
     consumed = consume(binaries, dynamodb, table.name, plaintexts, tmp_path)
@@ -284,13 +303,7 @@ def test_the_example_lists_every_page_in_order(conversations: Callable[..., str]
     while True:
         answer = page("--limit", "2", *cursor)
         rows += answer["conversations"]
-        if not answer.get("cursor"):
+        if not answer.get("next"):
             break
-        cursor = ["--cursor", answer["cursor"]]
+        cursor = ["--cursor", answer["next"]]
     assert rows == whole
-
-
-def test_the_example_costs_what_the_documentation_says(binaries: dict[str, Path], dynamodb: Peer) -> None:
-    variables = {"AWS_ENDPOINT_URL": dynamodb.endpoint, "AWS_REGION": REGION}
-    measured = run([str(binaries["capacity"])], dict(os.environ) | CREDENTIALS | variables).stdout
-    assert measured in (ROOT / "docs" / "conversations.md").read_text(encoding="utf-8"), measured
