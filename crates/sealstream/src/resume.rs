@@ -13,9 +13,10 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use record_pusher::{Delivery, DeliveryError, ErrorKind, MessagePusher, RegionName};
 use serde::Serialize;
 
-use crate::advice::next_step;
 use crate::aws::load_config;
+use crate::aws_failure::stream_next_step;
 use crate::exit_code::{CommandError, ExitCode, OrCommandError};
+use crate::flags::seconds;
 use crate::output;
 use crate::push::args::Output;
 use crate::push::spool::{Message, Replacement, SpoolLine};
@@ -28,29 +29,25 @@ const RESUME_EXAMPLES: &str = "\
 Example:
   sealstream resume --spool undelivered.ndjson
 
-Delivered messages are removed from the file in one step at the end, and the file
-is removed when nothing is left. An interrupted run loses nothing: the next one
-may send messages again, and consumers write such a record once. Lines that
-cannot be read are moved to FILE.unreadable.
-
-Exit codes: 0 nothing is left; 1 something is; 2 not a spool, nothing done;
-3 an operator must act; 130 or 143 after a second signal.";
+Delivered messages are removed from the file in one step at the end, and the file is removed when
+nothing is left. An interrupted run loses nothing: the next one may send messages again, and consumers
+write such a record once. Lines that cannot be read are moved to FILE.unreadable.";
 
 /// Sends the messages of a spool file to the Regions that they did not reach.
 #[derive(Debug, Args)]
 #[command(after_help = RESUME_EXAMPLES)]
 pub(crate) struct ResumeArgs {
     /// File that `sealstream push --spool` has written
-    #[arg(long, env = "SEALSTREAM_SPOOL", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) spool: PathBuf,
 
     /// Seconds after which a message without an acknowledgement stays in the file, 1 to 86400
-    #[arg(long, env = "SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", value_name = "SECONDS")]
-    #[arg(default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) delivery_timeout_seconds: u64,
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(default_value = "30", value_parser = seconds(1..=86_400))]
+    pub(crate) delivery_timeout_seconds: Duration,
 
     /// Summary as text on standard error, or as JSON on standard output
-    #[arg(long, env = "SEALSTREAM_OUTPUT", value_enum, default_value_t = Output::Human)]
+    #[arg(long, value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
 }
 
@@ -60,7 +57,7 @@ pub(crate) async fn resume(args: &ResumeArgs) -> Result<ExitCode, CommandError> 
     let mut run = Run {
         file: args.spool.display().to_string(),
         config: None,
-        timeout: Duration::from_secs(args.delivery_timeout_seconds),
+        timeout: args.delivery_timeout_seconds,
         pushers: HashMap::new(),
         in_flight: FuturesUnordered::new(),
         summary: Summary::default(),
@@ -198,7 +195,7 @@ impl Run {
         *self.failures.entry(failure).or_default() += 1;
         if error.kind == ErrorKind::Operator && self.operator_error.is_none() {
             let text = format!("stream in {region}: {reason} ({code})");
-            self.operator_error = Some((text, next_step(&error, region.as_str())));
+            self.operator_error = Some((text, stream_next_step(error.cause, region.as_str())));
         }
         self.leave(line, error.attempts)
     }

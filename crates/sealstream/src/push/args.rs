@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum, ValueHint, value_parser};
 use record_cipher::InvalidName;
 use record_pusher::{
@@ -12,11 +11,12 @@ use record_pusher::{
 };
 use record_telemetry::TraceContext;
 
+use crate::flags::{one_of, seconds};
+
 const EXAMPLES: &str = "\
 Examples:
   Push a file to two Regions:
-    sealstream push --regions us-east-1,eu-west-1 --kms-key alias/sealstream \\
-      --stream records FILE
+    sealstream push --regions us-east-1,eu-west-1 --kms-key alias/sealstream --stream records FILE
 
   Push the output of another program, with settings from the environment:
     export SEALSTREAM_REGIONS=us-east-1,eu-west-1 SEALSTREAM_KMS_KEY=alias/sealstream
@@ -30,13 +30,7 @@ Examples:
   Against a local AWS:
     AWS_ENDPOINT_URL=http://127.0.0.1:4566 sealstream push … FILE
 
-Credentials, profiles and endpoints are found as the AWS CLI finds them.
-SIGINT (Ctrl-C), SIGTERM and SIGHUP stop reading; lines already read are still
-sent. A second SIGINT or SIGTERM ends the program at once.
-
-Exit codes: 0 everything delivered; 1 something undelivered, rejected or unread;
-2 wrong setting or file name, nothing done; 3 an operator must act (credentials,
-permissions, missing key or stream); 130 or 143 after a second signal.";
+SIGINT (Ctrl-C), SIGTERM and SIGHUP stop the reading. Lines that were read are still delivered.";
 
 /// Encrypts JSON records and puts them to a Kinesis stream in every Region.
 ///
@@ -68,72 +62,72 @@ pub(crate) struct PushArgs {
 #[command(next_help_heading = "Destination and encryption")]
 pub(crate) struct PusherArgs {
     /// Regions to push to, separated by commas; the first one's KMS key generates data keys
-    #[arg(long, env = "SEALSTREAM_REGIONS", value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',', required = true)]
     #[arg(value_parser = parse_region)]
     pub(crate) regions: Vec<RegionName>,
 
     /// KMS key that exists in every Region: alias/NAME, an alias ARN, or a multi-Region key ARN
-    #[arg(long, env = "SEALSTREAM_KMS_KEY")]
+    #[arg(long)]
     pub(crate) kms_key: KmsKeyId,
 
     /// Name of the Kinesis stream, the same in every Region
-    #[arg(long, env = "SEALSTREAM_STREAM")]
+    #[arg(long)]
     pub(crate) stream: StreamName,
 
     /// Algorithm suite: signed (ECDSA P-384, readers cannot forge records) or unsigned (many times
     /// faster)
-    #[arg(long, env = "SEALSTREAM_SUITE", default_value_t = Suite::Signed)]
-    #[arg(value_parser = one_of(["signed", "unsigned"]).try_map(|name| name.parse::<Suite>()))]
+    #[arg(long, default_value_t = Suite::Signed)]
+    #[arg(value_parser = one_of([Suite::Signed, Suite::Unsigned]))]
     suite: Suite,
 
     /// Regions whose KMS keys a record must be encrypted for: all, or those that are available (the
     /// others then do not get the record)
-    #[arg(long, env = "SEALSTREAM_ENCRYPT_FOR", default_value_t = EncryptFor::All)]
-    #[arg(value_parser = one_of(["all", "available"]).try_map(|name| name.parse::<EncryptFor>()))]
+    #[arg(long, default_value_t = EncryptFor::All)]
+    #[arg(value_parser = one_of([EncryptFor::All, EncryptFor::Available]))]
     encrypt_for: EncryptFor,
 
     /// Encoder of messages: native, or aws-esdk for AWS's code
-    #[arg(long, env = "SEALSTREAM_ENGINE", default_value_t = Engine::Native)]
-    #[arg(value_parser = one_of(["native", "aws-esdk"]).try_map(|name| name.parse::<Engine>()))]
+    #[arg(long, default_value_t = Engine::Native)]
+    #[arg(value_parser = one_of([Engine::Native, Engine::AwsEsdk]))]
     engine: Engine,
 
     /// Top-level field with the partition key, a string or a number; random keys without it. Records
     /// with the same key stay in order. The key is not encrypted
-    #[arg(long, env = "SEALSTREAM_PARTITION_KEY_FIELD")]
+    #[arg(long)]
     partition_key_field: Option<String>,
 
     /// Refuse records that do not fit the consumers' table: its key, such as id:S or
     /// account:S,number:N
-    #[arg(long, env = "SEALSTREAM_REQUIRE_KEY", value_name = "KEY")]
+    #[arg(long, value_name = "KEY")]
     require_key: Option<ItemKey>,
 
     /// Maximum bytes of JSON in one message, 0 to 1000000; 0 gives each record its own message
-    #[arg(long, env = "SEALSTREAM_AGGREGATE_BYTES", value_name = "BYTES", default_value_t = 0)]
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
     #[arg(value_parser = value_parser!(u64).range(..=1_000_000))]
     aggregate_bytes: u64,
 
     /// Milliseconds that a record waits for others to share a message or a request, 0 to 60000
-    #[arg(long, env = "SEALSTREAM_LINGER_MS", value_name = "MS", default_value_t = 5)]
+    #[arg(long, value_name = "MS", default_value_t = 5)]
     #[arg(value_parser = value_parser!(u64).range(..=60_000))]
     linger_ms: u64,
 
     /// Seconds after which a record without an acknowledgement is undelivered, 1 to 86400
-    #[arg(long, env = "SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", value_name = "SECONDS")]
-    #[arg(default_value_t = 30, value_parser = value_parser!(u64).range(1..=86_400))]
-    delivery_timeout_seconds: u64,
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(default_value = "30", value_parser = seconds(1..=86_400))]
+    delivery_timeout_seconds: Duration,
 
     /// Data keys in the cache, 0 to 1000000; 0 turns caching off
-    #[arg(long, env = "SEALSTREAM_CACHE_CAPACITY", value_name = "KEYS", default_value_t = 100)]
+    #[arg(long, value_name = "KEYS", default_value_t = 100)]
     #[arg(value_parser = value_parser!(u64).range(..=1_000_000))]
     cache_capacity: u64,
 
     /// Seconds that a data key is used, 1 to 31536000
-    #[arg(long, env = "SEALSTREAM_CACHE_MAX_AGE_SECONDS", value_name = "SECONDS")]
-    #[arg(default_value_t = 300, value_parser = value_parser!(u64).range(1..=31_536_000))]
-    cache_max_age_seconds: u64,
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(default_value = "300", value_parser = seconds(1..=31_536_000))]
+    cache_max_age_seconds: Duration,
 
     /// Messages that one data key encrypts, 1 to 4294967296
-    #[arg(long, env = "SEALSTREAM_CACHE_MAX_MESSAGES", value_name = "MESSAGES")]
+    #[arg(long, value_name = "MESSAGES")]
     #[arg(default_value_t = 100, value_parser = value_parser!(u64).range(1..=1 << 32))]
     cache_max_messages: u64,
 }
@@ -143,21 +137,20 @@ pub(crate) struct PusherArgs {
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
     /// First line to push, counted from 1; needs a single input
-    #[arg(long, env = "SEALSTREAM_FROM_LINE", value_name = "LINE", default_value_t = 1)]
+    #[arg(long, value_name = "LINE", default_value_t = 1)]
     #[arg(value_parser = value_parser!(u64).range(1..))]
     pub(crate) from_line: u64,
 
     /// Stop reading at the first line that is rejected
-    #[arg(long, env = "SEALSTREAM_FAIL_FAST")]
-    #[arg(value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(long)]
     pub(crate) fail_fast: bool,
 
     /// Top-level attribute for the trace context, added to each record that lacks it
-    #[arg(long, env = "SEALSTREAM_TRACE_ATTRIBUTE", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) trace_attribute: Option<String>,
 
     /// Trace context for --trace-attribute, such as 00-TRACE-PARENT-01
-    #[arg(long, env = "TRACEPARENT")]
+    #[arg(long)]
     pub(crate) traceparent: Option<TraceContext>,
 }
 
@@ -166,21 +159,20 @@ pub(crate) struct InputArgs {
 #[command(next_help_heading = "Failures")]
 pub(crate) struct FailureArgs {
     /// File to append undelivered messages to, encrypted, for `sealstream resume`
-    #[arg(long, env = "SEALSTREAM_SPOOL", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) spool: Option<PathBuf>,
 
     /// File for the position and the reason of each line that must be pushed again, as JSON lines
     /// without the content
-    #[arg(long, env = "SEALSTREAM_REJECTS", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) rejects: Option<PathBuf>,
 
-    /// While an operator has to act: pause reading and wait, or fail and exit with code 3
-    /// [default: wait for standard input, fail for files]
-    #[arg(long, env = "SEALSTREAM_ON_OUTAGE", value_enum, value_name = "POLICY")]
+    /// Policy while an operator has to act; by default wait for standard input, and fail for files
+    #[arg(long, value_enum, value_name = "POLICY")]
     pub(crate) on_outage: Option<OutagePolicy>,
 
     /// Seconds for delivering what was read, after the first signal
-    #[arg(long, env = "SEALSTREAM_DRAIN_SECONDS", value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) drain_seconds: u64,
 }
 
@@ -189,11 +181,11 @@ pub(crate) struct FailureArgs {
 #[command(next_help_heading = "Reports")]
 pub(crate) struct ReportArgs {
     /// Summary as text on standard error, or as JSON on standard output
-    #[arg(long, env = "SEALSTREAM_OUTPUT", value_enum, default_value_t = Output::Human)]
+    #[arg(long, value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
 
     /// File to append metrics to at the end, in CloudWatch's embedded metric format
-    #[arg(long, env = "SEALSTREAM_METRICS", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) metrics: Option<PathBuf>,
 }
 
@@ -219,10 +211,6 @@ fn parse_region(name: &str) -> Result<RegionName, InvalidName> {
     name.trim().parse()
 }
 
-fn one_of(names: [&'static str; 2]) -> clap::builder::PossibleValuesParser {
-    names.into()
-}
-
 impl PushArgs {
     /// Returns the builder of the pusher.
     pub(crate) fn builder(&self) -> RecordPusherBuilder {
@@ -234,13 +222,13 @@ impl PushArgs {
                 .engine(args.engine)
                 .aggregate_bytes(saturating(args.aggregate_bytes))
                 .linger(Duration::from_millis(args.linger_ms))
-                .delivery_timeout(Duration::from_secs(args.delivery_timeout_seconds))
+                .delivery_timeout(args.delivery_timeout_seconds)
                 .on_outage(match self.outage_policy() {
                     OutagePolicy::Wait => OnOutage::Wait,
                     OutagePolicy::Fail => OnOutage::Fail,
                 })
                 .cache_capacity(saturating(args.cache_capacity))
-                .cache_max_age(Duration::from_secs(args.cache_max_age_seconds))
+                .cache_max_age(args.cache_max_age_seconds)
                 .cache_max_messages(args.cache_max_messages);
         let builder = match &args.partition_key_field {
             Some(field) => builder.partition_key_field(field),

@@ -9,7 +9,7 @@ use record_pusher::{
 };
 use serde::Serialize;
 
-use crate::advice::next_step;
+use crate::aws_failure::stream_next_step;
 use crate::output;
 use crate::push::args::Output;
 use crate::push::input::Position;
@@ -160,7 +160,7 @@ impl Report {
             }
             if error.kind == ErrorKind::Operator && self.operator_error.is_none() {
                 let text = format!("stream in {name}: {} ({})", error.reason, error.code);
-                self.operator_error = Some((text, next_step(error, name.as_str())));
+                self.operator_error = Some((text, stream_next_step(error.cause, name.as_str())));
             }
             self.problem(position, undelivered(name, error));
         }
