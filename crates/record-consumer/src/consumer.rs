@@ -13,17 +13,17 @@ use lambda_runtime::tracing::{self, Instrument, Span};
 use record_cipher::{ErrorKind, RecordCipher, StreamName};
 use tokio::time::Instant;
 
-use crate::candidates::{Candidates, Failures};
-use crate::content::{Entry, Schema};
-use crate::deadline::before;
+use crate::deadline::run_until;
 use crate::failure::RecordFailure;
+use crate::pending_writes::{Failures, PendingWrites};
 use crate::quarantine::{Quarantine, Store};
 use crate::s3::Bucket;
+use crate::schema::{Entry, Schema};
 use crate::settings::ConsumerSettings;
 use crate::stats::{Batch, ConsumerStats, Counters};
 use crate::table::{DynamoDb, KeyAttribute, Table};
 use crate::traces::log_traces;
-use crate::write::Writer;
+use crate::writer::Writer;
 
 /// Kept free at the end of an invocation to report what is not done.
 const RESERVE: Duration = Duration::from_millis(500);
@@ -149,7 +149,7 @@ impl Consumer {
             log_traces(attribute, records, &entries);
         }
         let (written, superseded) = self.write(entries, &mut failures, stop).await;
-        let (quarantined, failed) = self.set_aside(records, failures, stop).await;
+        let (quarantined, failed) = self.quarantine_records(records, failures, stop).await;
         log_each("record quarantined", records, &quarantined);
         log_each("record not written", records, &failed);
         self.count(&Batch {
@@ -195,7 +195,7 @@ impl Consumer {
         record: &KinesisEventRecord,
         stop: Instant,
     ) -> Result<Vec<Entry>, RecordFailure> {
-        before(stop, self.read_one(record)).await.unwrap_or(Err(RecordFailure::OutOfTime))
+        run_until(stop, self.read_one(record)).await.unwrap_or(Err(RecordFailure::OutOfTime))
     }
 
     async fn read_one(&self, record: &KinesisEventRecord) -> Result<Vec<Entry>, RecordFailure> {
@@ -213,16 +213,16 @@ impl Consumer {
         stop: Instant,
     ) -> (usize, usize) {
         let writer = Writer { table: self.table.as_ref(), schema: &self.schema, stop };
-        let mut candidates = Candidates::of(entries);
-        while let Some(items) = candidates.take_best() {
-            candidates.settle(writer.write(items).await, failures);
+        let mut pending = PendingWrites::of(entries);
+        while let Some(items) = pending.take_best() {
+            pending.settle(writer.write(items).await, failures);
         }
-        (candidates.written(), candidates.superseded())
+        (pending.written(), pending.superseded())
     }
 
     /// Stores the records that can never be written. Returns their failures, and those that are to
     /// be reported.
-    async fn set_aside(
+    async fn quarantine_records(
         &self,
         records: &[KinesisEventRecord],
         failures: Failures,

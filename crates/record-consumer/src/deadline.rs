@@ -3,7 +3,7 @@
 use tokio::time::{Instant, timeout_at};
 
 /// What the work comes to, or none if it is not done before `stop`. It is not begun after that.
-pub(crate) async fn before<T>(stop: Instant, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn run_until<T>(stop: Instant, work: impl Future<Output = T>) -> Option<T> {
     if Instant::now() >= stop {
         return None;
     }

@@ -3,7 +3,6 @@
 use record_cipher::{CipherError, ErrorKind, InvalidName};
 
 use crate::item::ItemError;
-use crate::quarantine::NotStored;
 use crate::table::WriteError;
 
 /// Why a record was not written. Shows nothing of what is in the record but attributes' names.
@@ -97,3 +96,8 @@ impl From<WriteError> for RecordFailure {
         }
     }
 }
+
+/// Why a document was not stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotStored(pub String);

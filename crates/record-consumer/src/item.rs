@@ -26,7 +26,7 @@ pub struct ItemError {
     /// The attribute, as in `a.b[3]`; empty for the record as a whole.
     pub path: String,
     /// What is wrong with it.
-    pub problem: Problem,
+    pub problem: InvalidItemReason,
 }
 
 fn attribute(path: &str) -> String {
@@ -36,7 +36,7 @@ fn attribute(path: &str) -> String {
 /// What DynamoDB would not accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Problem {
+pub enum InvalidItemReason {
     /// A number has too many digits.
     #[error("the number has more than 38 significant digits")]
     Digits,
@@ -99,7 +99,7 @@ pub(crate) fn to_item(
     let mut conversion = Conversion::default();
     let item = conversion.map(record)?;
     if conversion.size > MAX_ITEM_BYTES {
-        return Err(conversion.error(Problem::Size(conversion.size)));
+        return Err(conversion.error(InvalidItemReason::Size(conversion.size)));
     }
     let key = key_of(&item, schema)?;
     Ok((key, item))
@@ -112,17 +112,17 @@ pub(crate) fn key_of(item: &Item, schema: &[KeyAttribute]) -> Result<ItemKey, It
 
 fn key_value(item: &Item, key: &KeyAttribute, limit: usize) -> Result<KeyValue, ItemError> {
     let error = |problem| ItemError { path: key.name.clone(), problem };
-    let value = item.get(&key.name).ok_or_else(|| error(Problem::MissingKey))?;
+    let value = item.get(&key.name).ok_or_else(|| error(InvalidItemReason::MissingKey))?;
     match (key.key_type, value) {
         (KeyType::Text, AttributeValue::S(text)) if (1..=limit).contains(&text.len()) => {
             Ok(KeyValue::Text(text.clone()))
         }
-        (KeyType::Text, AttributeValue::S(_)) => Err(error(Problem::KeyLength(limit))),
+        (KeyType::Text, AttributeValue::S(_)) => Err(error(InvalidItemReason::KeyLength(limit))),
         (KeyType::Number, AttributeValue::N(number)) => {
             Decimal::of_json(number).map(KeyValue::Number).map_err(|reason| error(reason.into()))
         }
-        (KeyType::Text, _) => Err(error(Problem::KeyType("string"))),
-        (KeyType::Number, _) => Err(error(Problem::KeyType("number"))),
+        (KeyType::Text, _) => Err(error(InvalidItemReason::KeyType("string"))),
+        (KeyType::Number, _) => Err(error(InvalidItemReason::KeyType("number"))),
     }
 }
 
@@ -145,7 +145,7 @@ impl Conversion {
         for (name, value) in map {
             let value = self.inside(Step::Name(name.clone()), |inner| {
                 if !(1..=MAX_NAME_BYTES).contains(&name.len()) {
-                    return Err(inner.error(Problem::Name));
+                    return Err(inner.error(InvalidItemReason::Name));
                 }
                 inner.size += name.len();
                 inner.value(value)
@@ -158,7 +158,7 @@ impl Conversion {
     /// Sizes are from the Amazon DynamoDB developer guide, item sizes and formats.
     fn value(&mut self, json: &RawValue) -> Result<AttributeValue, ItemError> {
         if self.path.len() > MAX_DEPTH {
-            return Err(self.error(Problem::Depth));
+            return Err(self.error(InvalidItemReason::Depth));
         }
         match json.get() {
             "null" => {
@@ -199,7 +199,7 @@ impl Conversion {
 
     /// Of a value that is known to be JSON, so that only its texts can be wrong.
     fn parse<'a, T: Deserialize<'a>>(&self, json: &'a RawValue) -> Result<T, ItemError> {
-        serde_json::from_str(json.get()).map_err(|_| self.error(Problem::Text))
+        serde_json::from_str(json.get()).map_err(|_| self.error(InvalidItemReason::Text))
     }
 
     fn inside<T>(
@@ -213,7 +213,7 @@ impl Conversion {
         converted
     }
 
-    fn error(&self, problem: Problem) -> ItemError {
+    fn error(&self, problem: InvalidItemReason) -> ItemError {
         let mut path = String::new();
         for step in &self.path {
             match step {
@@ -226,11 +226,11 @@ impl Conversion {
     }
 }
 
-impl From<OutOfRange> for Problem {
+impl From<OutOfRange> for InvalidItemReason {
     fn from(reason: OutOfRange) -> Self {
         match reason {
-            OutOfRange::Digits => Problem::Digits,
-            OutOfRange::Magnitude => Problem::Magnitude,
+            OutOfRange::Digits => InvalidItemReason::Digits,
+            OutOfRange::Magnitude => InvalidItemReason::Magnitude,
         }
     }
 }
@@ -332,6 +332,6 @@ mod tests {
         assert_ne!(key(r#"{"id":1,"at":"a"}"#), key(r#"{"id":1,"at":"b"}"#));
         let long_sort_key = format!(r#"{{"id":1,"at":"{}"}}"#, "x".repeat(1025));
         let error = to_item(raw(&long_sort_key), &schema).unwrap_err();
-        assert_eq!(error.problem, Problem::KeyLength(1024));
+        assert_eq!(error.problem, InvalidItemReason::KeyLength(1024));
     }
 }

@@ -6,27 +6,27 @@
 //! written (or superseded by a newer one of its key), stored in the [`Quarantine`], or reported
 //! back to Lambda by its sequence number.
 
-mod candidates;
 mod consumer;
-mod content;
 mod deadline;
 mod failure;
 mod item;
 mod number;
+mod pending_writes;
 mod quarantine;
 mod s3;
+mod schema;
 mod settings;
 mod stats;
 mod table;
 mod traces;
 mod version;
-mod write;
+mod writer;
 
 pub use consumer::Consumer;
-pub use failure::RecordFailure;
-pub use item::{ItemError, Problem};
-pub use quarantine::{NotStored, Quarantine};
+pub use failure::{NotStored, RecordFailure};
+pub use item::{InvalidItemReason, ItemError};
+pub use quarantine::Quarantine;
 pub use s3::{BucketName, InvalidBucketName};
 pub use settings::{ConsumerSettings, InvalidKeyAttributes, KeyAttributes, OrEmpty};
 pub use stats::ConsumerStats;
-pub use table::{Item, KeyAttribute, KeyType, Put, Table, TableError, WriteError};
+pub use table::{Item, KeyAttribute, KeyType, PutOutcome, Table, TableError, WriteError};

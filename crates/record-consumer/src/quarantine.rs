@@ -11,19 +11,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::deadline::before;
-use crate::failure::RecordFailure;
+use crate::deadline::run_until;
+use crate::failure::{NotStored, RecordFailure};
 
 /// Keeps the records that can never be written.
 pub trait Quarantine: Send + Sync + fmt::Debug {
     /// Stores a document under a key, in place of one that is there already.
     fn store(&self, key: String, document: Vec<u8>) -> BoxFuture<'_, Result<(), NotStored>>;
 }
-
-/// Why a document was not stored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotStored(pub String);
 
 /// Stores records of one batch.
 pub(crate) struct Store<'a> {
@@ -46,7 +41,7 @@ impl Store<'_> {
     ) -> Result<RecordFailure, RecordFailure> {
         let Some(key) = key(record) else { return Err(failure) };
         let document = document(record, &failure, self.now);
-        let stored = before(self.stop, self.quarantine.store(key, document)).await;
+        let stored = run_until(self.stop, self.quarantine.store(key, document)).await;
         match stored.unwrap_or_else(|| Err(NotStored("the function's time ended".to_owned()))) {
             Ok(()) => Ok(failure),
             Err(reason) => {

@@ -8,7 +8,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use futures::future::{BoxFuture, FutureExt};
 
-use crate::quarantine::{NotStored, Quarantine};
+use crate::failure::NotStored;
+use crate::quarantine::Quarantine;
 
 /// The name of an S3 bucket: 3 to 63 of `a-z 0-9 . -`.
 ///

@@ -44,16 +44,16 @@ pub trait Table: Send + Sync + fmt::Debug {
     /// The item's own is a number or a text. Numbers have the order of their values and texts that
     /// of their bytes. Any text is higher than any number, and an item without the attribute is
     /// lowest.
-    fn put_newer<'a>(
+    fn put_if_newer<'a>(
         &'a self,
         item: Item,
         version: &'a str,
-    ) -> BoxFuture<'a, Result<Put, WriteError>>;
+    ) -> BoxFuture<'a, Result<PutOutcome, WriteError>>;
 }
 
 /// What became of an item that may be older than the table's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Put {
+pub enum PutOutcome {
     /// The table has it.
     Written,
     /// The table has an item that is as new or newer, and keeps that.
@@ -152,18 +152,18 @@ impl Table for DynamoDb {
         })
     }
 
-    fn put_newer<'a>(
+    fn put_if_newer<'a>(
         &'a self,
         item: Item,
         version: &'a str,
-    ) -> BoxFuture<'a, Result<Put, WriteError>> {
+    ) -> BoxFuture<'a, Result<PutOutcome, WriteError>> {
         Box::pin(async move {
             let request = self.client.put_item().table_name(&self.table);
             let own = item.get(version).expect("the item's version has been read");
             let request = only_if_newer(request, version, own);
             match request.set_item(Some(item)).send().await {
-                Ok(_) => Ok(Put::Written),
-                Err(error) if is_superseded(&error) => Ok(Put::Superseded),
+                Ok(_) => Ok(PutOutcome::Written),
+                Err(error) if is_superseded(&error) => Ok(PutOutcome::Superseded),
                 Err(error) => Err(write_error(&error)),
             }
         })

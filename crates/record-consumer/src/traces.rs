@@ -6,7 +6,7 @@ use aws_lambda_events::event::kinesis::KinesisEventRecord;
 use lambda_runtime::tracing;
 use record_telemetry::TraceContext;
 
-use crate::content::Entry;
+use crate::schema::Entry;
 
 /// Logs each trace with the sequence numbers of its records. What is not exactly a traceparent is
 /// ignored, so that nothing else of a record can get into the log.

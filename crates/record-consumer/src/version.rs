@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::item::{ItemError, Problem};
+use crate::item::{InvalidItemReason, ItemError};
 use crate::number::Decimal;
 use crate::table::Item;
 
@@ -24,12 +24,12 @@ impl Version {
     pub(crate) fn of(item: &Item, name: &str) -> Result<Self, ItemError> {
         let error = |problem| ItemError { path: name.to_owned(), problem };
         match item.get(name) {
-            None => Err(error(Problem::MissingVersion)),
+            None => Err(error(InvalidItemReason::MissingVersion)),
             Some(AttributeValue::N(number)) => {
                 Decimal::of_json(number).map(Self::Number).map_err(|reason| error(reason.into()))
             }
             Some(AttributeValue::S(text)) if is_time(text) => Ok(Self::Time(text.clone())),
-            Some(_) => Err(error(Problem::VersionType)),
+            Some(_) => Err(error(InvalidItemReason::VersionType)),
         }
     }
 }

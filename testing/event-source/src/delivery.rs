@@ -6,8 +6,7 @@ use std::time::Duration;
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use tokio::time::sleep;
 
-use crate::mapping::InvocationResult;
-use crate::report::{Condition, Report};
+use crate::report::{Condition, InvocationResult, Report};
 use crate::settings::Settings;
 use crate::shard::Shard;
 

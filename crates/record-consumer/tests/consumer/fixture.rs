@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{BoxFuture, FutureExt, pending, ready};
 use record_cipher::{Keys, RecordCipher, Suite};
 use record_consumer::{
-    Consumer, Item, KeyAttribute, KeyType, NotStored, Put, Quarantine, Table, WriteError,
+    Consumer, Item, KeyAttribute, KeyType, NotStored, PutOutcome, Quarantine, Table, WriteError,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -100,28 +100,28 @@ impl Table for FakeTable {
         ready(unprocessed).boxed()
     }
 
-    fn put_newer<'a>(
+    fn put_if_newer<'a>(
         &'a self,
         item: Item,
         version: &'a str,
-    ) -> BoxFuture<'a, Result<Put, WriteError>> {
+    ) -> BoxFuture<'a, Result<PutOutcome, WriteError>> {
         let answer = self.answer(std::slice::from_ref(&item));
-        let put = answer.map(|_| put_newer(&mut self.items.lock().unwrap(), item, version));
+        let put = answer.map(|_| put_if_newer(&mut self.items.lock().unwrap(), item, version));
         ready(put).boxed()
     }
 }
 
 /// What DynamoDB does with a conditional put.
-pub(crate) fn put_newer(items: &mut Vec<Item>, item: Item, version: &str) -> Put {
+pub(crate) fn put_if_newer(items: &mut Vec<Item>, item: Item, version: &str) -> PutOutcome {
     let Some(at) = items.iter().position(|found| found["id"] == item["id"]) else {
         items.push(item);
-        return Put::Written;
+        return PutOutcome::Written;
     };
     if !is_newer(&item[version], items[at].get(version)) {
-        return Put::Superseded;
+        return PutOutcome::Superseded;
     }
     items[at] = item;
-    Put::Written
+    PutOutcome::Written
 }
 
 fn is_newer(version: &AttributeValue, old: Option<&AttributeValue>) -> bool {

@@ -8,11 +8,11 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::BoxFuture;
 use proptest::prelude::*;
-use record_consumer::{Consumer, Item, Put, Table, WriteError};
+use record_consumer::{Consumer, Item, PutOutcome, Table, WriteError};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-use crate::fixture::{FakeTable, cipher, consumer, deliver, event, fixture, pairs, put_newer};
+use crate::fixture::{FakeTable, cipher, consumer, deliver, event, fixture, pairs, put_if_newer};
 
 #[tokio::test(start_paused = true)]
 async fn an_older_or_equal_record_counts_as_written_and_changes_nothing() {
@@ -122,11 +122,11 @@ impl Table for UnreliableTable {
         unreachable!("versions are compared item by item")
     }
 
-    fn put_newer<'a>(
+    fn put_if_newer<'a>(
         &'a self,
         item: Item,
         version: &'a str,
-    ) -> BoxFuture<'a, Result<Put, WriteError>> {
+    ) -> BoxFuture<'a, Result<PutOutcome, WriteError>> {
         let mishap = self.mishaps.lock().unwrap().next();
         let Mishap { late, lost } = mishap.unwrap_or(Mishap { late: 0, lost: None });
         Box::pin(async move {
@@ -137,7 +137,7 @@ impl Table for UnreliableTable {
             if let Some(Lost::Request) = lost {
                 return unavailable;
             }
-            let put = put_newer(&mut self.items.lock().unwrap(), item, version);
+            let put = put_if_newer(&mut self.items.lock().unwrap(), item, version);
             if lost.is_none() { Ok(put) } else { unavailable }
         })
     }

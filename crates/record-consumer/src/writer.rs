@@ -9,11 +9,11 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, sleep};
 
-use crate::content::Schema;
-use crate::deadline::before;
+use crate::deadline::run_until;
 use crate::failure::RecordFailure;
 use crate::item::{ItemKey, key_of};
-use crate::table::{Item, Put, Table, WriteError};
+use crate::schema::Schema;
+use crate::table::{Item, PutOutcome, Table, WriteError};
 
 /// DynamoDB's limit on the puts of one request.
 const MAX_PUTS: usize = 25;
@@ -70,7 +70,7 @@ impl Writer<'_> {
             let mut pauses = self.pauses();
             loop {
                 let put = self.table.put(pending.values().cloned().collect());
-                let reason = match before(self.stop, put).await {
+                let reason = match run_until(self.stop, put).await {
                     Some(Ok(unprocessed)) => {
                         pending = self.by_key(unprocessed);
                         "it left the item unprocessed".to_owned()
@@ -112,7 +112,7 @@ impl Writer<'_> {
 
     async fn write_newer(&self, items: HashMap<ItemKey, Item>, version: &str) -> NotWritten {
         stream::iter(items)
-            .map(|(key, item)| self.put_newer(item, version).map(|unwritten| (key, unwritten)))
+            .map(|(key, item)| self.put_if_newer(item, version).map(|unwritten| (key, unwritten)))
             .buffer_unordered(PUTS_AT_ONCE)
             .filter_map(|(key, unwritten)| ready(unwritten.map(|unwritten| (key, unwritten))))
             .collect()
@@ -121,13 +121,13 @@ impl Writer<'_> {
 
     /// None once the item is written. A try whose answer was lost is found superseded by itself,
     /// which comes to the same.
-    async fn put_newer(&self, item: Item, version: &str) -> Option<Unwritten> {
+    async fn put_if_newer(&self, item: Item, version: &str) -> Option<Unwritten> {
         let mut pauses = self.pauses();
         loop {
-            let put = self.table.put_newer(item.clone(), version);
-            let code = match before(self.stop, put).await {
-                Some(Ok(Put::Written)) => return None,
-                Some(Ok(Put::Superseded)) => return Some(Unwritten::Superseded),
+            let put = self.table.put_if_newer(item.clone(), version);
+            let code = match run_until(self.stop, put).await {
+                Some(Ok(PutOutcome::Written)) => return None,
+                Some(Ok(PutOutcome::Superseded)) => return Some(Unwritten::Superseded),
                 Some(Err(WriteError::Unavailable(code))) => code,
                 Some(Err(error)) => return Some(Unwritten::Failed(error.into())),
                 None => return Some(Unwritten::Failed(RecordFailure::OutOfTime)),

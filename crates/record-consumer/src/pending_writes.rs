@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use record_cipher::ErrorKind;
 
-use crate::content::Entry;
 use crate::failure::RecordFailure;
 use crate::item::ItemKey;
+use crate::schema::Entry;
 use crate::table::Item;
 use crate::version::Version;
-use crate::write::Unwritten;
+use crate::writer::Unwritten;
 
 /// The failures of a batch, by the record's place in it.
 pub(crate) type Failures = BTreeMap<usize, RecordFailure>;
@@ -19,13 +19,13 @@ pub(crate) type Failures = BTreeMap<usize, RecordFailure>;
 /// The best one has the highest version. Of those with the same version, or if there are none, it
 /// is the last one.
 #[derive(Default)]
-pub(crate) struct Candidates {
-    of_key: HashMap<ItemKey, Vec<Candidate>>,
+pub(crate) struct PendingWrites {
+    of_key: HashMap<ItemKey, Vec<ItemVersion>>,
     written: usize,
     superseded: usize,
 }
 
-struct Candidate {
+struct ItemVersion {
     record: usize,
     element: Option<usize>,
     version: Option<Version>,
@@ -33,24 +33,24 @@ struct Candidate {
     item: Item,
 }
 
-impl Candidates {
+impl PendingWrites {
     /// Those of a batch's entries, each with its record's place, in the batch's order.
     pub(crate) fn of(entries: Vec<(usize, Entry)>) -> Self {
-        let mut candidates = Self::default();
+        let mut pending = Self::default();
         for (record, Entry { element, key, version, item }) in entries {
-            let candidate = Candidate { record, element, version, item };
-            candidates.of_key.entry(key).or_default().push(candidate);
+            let version = ItemVersion { record, element, version, item };
+            pending.of_key.entry(key).or_default().push(version);
         }
-        for rivals in candidates.of_key.values_mut() {
-            rivals.sort_by(|a, b| a.version.cmp(&b.version));
+        for versions in pending.of_key.values_mut() {
+            versions.sort_by(|a, b| a.version.cmp(&b.version));
         }
-        candidates
+        pending
     }
 
     /// The best item of each key, to be tried now; none if all is done.
     pub(crate) fn take_best(&mut self) -> Option<HashMap<ItemKey, Item>> {
-        let best = self.of_key.iter_mut().filter_map(|(key, rivals)| {
-            Some((key.clone(), std::mem::take(&mut rivals.last_mut()?.item)))
+        let best = self.of_key.iter_mut().filter_map(|(key, versions)| {
+            Some((key.clone(), std::mem::take(&mut versions.last_mut()?.item)))
         });
         let best: HashMap<_, _> = best.collect();
         (!best.is_empty()).then_some(best)
@@ -68,18 +68,18 @@ impl Candidates {
         failures: &mut Failures,
     ) {
         let tried = std::mem::take(&mut self.of_key);
-        for (key, mut rivals) in tried {
+        for (key, mut versions) in tried {
             match unwritten.remove(&key) {
                 None => {
                     self.written += 1;
-                    self.superseded += rivals.len() - 1;
+                    self.superseded += versions.len() - 1;
                 }
-                Some(Unwritten::Superseded) => self.superseded += rivals.len(),
+                Some(Unwritten::Superseded) => self.superseded += versions.len(),
                 Some(Unwritten::Failed(failure)) if failure.kind() == ErrorKind::Permanent => {
-                    fail_best(&mut rivals, failure, failures);
-                    self.of_key.insert(key, rivals);
+                    fail_best(&mut versions, failure, failures);
+                    self.of_key.insert(key, versions);
                 }
-                Some(Unwritten::Failed(failure)) => fail_all(&rivals, &failure, failures),
+                Some(Unwritten::Failed(failure)) => fail_all(&versions, &failure, failures),
             }
         }
         self.forget_failed(failures);
@@ -97,25 +97,25 @@ impl Candidates {
 
     /// No more items of a record that has failed for good are written.
     fn forget_failed(&mut self, failures: &Failures) {
-        let failed = |candidate: &Candidate| {
-            let failure = failures.get(&candidate.record);
+        let failed = |version: &ItemVersion| {
+            let failure = failures.get(&version.record);
             failure.is_some_and(|failure| failure.kind() == ErrorKind::Permanent)
         };
-        self.of_key.retain(|_, rivals| {
-            rivals.retain(|candidate| !failed(candidate));
-            !rivals.is_empty()
+        self.of_key.retain(|_, versions| {
+            versions.retain(|version| !failed(version));
+            !versions.is_empty()
         });
     }
 }
 
-fn fail_best(rivals: &mut Vec<Candidate>, failure: RecordFailure, failures: &mut Failures) {
-    let best = rivals.pop().expect("a key that was tried has an item");
+fn fail_best(versions: &mut Vec<ItemVersion>, failure: RecordFailure, failures: &mut Failures) {
+    let best = versions.pop().expect("a key that was tried has an item");
     failures.insert(best.record, failure.in_element(best.element));
 }
 
 /// A record that has failed for good stays so.
-fn fail_all(rivals: &[Candidate], failure: &RecordFailure, failures: &mut Failures) {
-    for candidate in rivals {
-        failures.entry(candidate.record).or_insert_with(|| failure.clone());
+fn fail_all(versions: &[ItemVersion], failure: &RecordFailure, failures: &mut Failures) {
+    for version in versions {
+        failures.entry(version.record).or_insert_with(|| failure.clone());
     }
 }
