@@ -3,8 +3,6 @@
 use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
-use aws_config::SdkConfig;
 use aws_lambda_events::event::kinesis::{KinesisEvent, KinesisEventRecord};
 use aws_lambda_events::event::streams::KinesisEventResponse;
 use futures::future::FutureExt;
@@ -13,15 +11,15 @@ use lambda_runtime::tracing::{self, Instrument, Span};
 use record_cipher::{ErrorKind, RecordCipher, StreamName};
 use tokio::time::Instant;
 
+use crate::builder::ConsumerBuilder;
 use crate::deadline::run_until;
 use crate::failure::RecordFailure;
+use crate::key_attributes::KeyAttributes;
 use crate::pending_writes::{Failures, PendingWrites};
 use crate::quarantine::{Quarantine, Store};
-use crate::s3::Bucket;
 use crate::schema::{Entry, Schema};
-use crate::settings::ConsumerSettings;
 use crate::stats::{Batch, ConsumerStats, Counters};
-use crate::table::{DynamoDb, KeyAttribute, Table};
+use crate::table::Table;
 use crate::traces::log_traces;
 use crate::writer::Writer;
 
@@ -35,83 +33,23 @@ const STORES_AT_ONCE: usize = 16;
 /// Made once per execution environment: it holds the data key cache and the connections.
 #[derive(Debug)]
 pub struct Consumer {
-    cipher: RecordCipher,
-    table: Box<dyn Table>,
-    schema: Schema,
-    quarantine: Option<Box<dyn Quarantine>>,
-    trace_attribute: Option<String>,
-    now: fn() -> SystemTime,
-    counters: Counters,
+    pub(crate) cipher: RecordCipher,
+    pub(crate) table: Box<dyn Table>,
+    pub(crate) schema: Schema,
+    pub(crate) quarantine: Option<Box<dyn Quarantine>>,
+    pub(crate) trace_attribute: Option<String>,
+    pub(crate) now: fn() -> SystemTime,
+    pub(crate) counters: Counters,
 }
 
 impl Consumer {
-    /// A consumer with the settings of the function. Asks DynamoDB for the table's key attributes
-    /// unless they are set.
-    ///
-    /// # Errors
-    /// A setting is not allowed, or the table cannot be used.
-    pub async fn new(settings: &ConsumerSettings, config: &SdkConfig) -> anyhow::Result<Self> {
-        let cipher = settings.cipher(config).await.context("the settings do not work")?;
-        let table = DynamoDb::new(config, &settings.table_name);
-        let key = match &settings.table_key_attributes {
-            Some(attributes) => attributes.0.clone(),
-            None => table.key_attributes().await?,
-        };
-        let mut consumer = Self::with_table(cipher, Box::new(table), key);
-        if let Some(bucket) = settings.quarantine_bucket() {
-            consumer = consumer.quarantine(Box::new(Bucket::new(config, bucket)));
-        }
-        if let Some(attribute) = settings.version_attribute() {
-            consumer = consumer.version_attribute(attribute);
-        }
-        if let Some(attribute) = settings.trace_attribute() {
-            consumer = consumer.trace_attribute(attribute);
-        }
-        Ok(consumer)
-    }
-
-    /// A consumer of these parts, without a quarantine and without versions.
-    #[must_use]
-    pub fn with_table(cipher: RecordCipher, table: Box<dyn Table>, key: Vec<KeyAttribute>) -> Self {
-        let schema = Schema { key, version: None };
-        #[expect(clippy::disallowed_methods, reason = "the clock is given to the logic from here")]
-        Self {
-            cipher,
-            table,
-            schema,
-            quarantine: None,
-            trace_attribute: None,
-            now: SystemTime::now,
-            counters: Counters::default(),
-        }
-    }
-
-    /// Stores the records that can never be written, instead of reporting them as failed.
-    #[must_use]
-    pub fn quarantine(mut self, quarantine: Box<dyn Quarantine>) -> Self {
-        self.quarantine = Some(quarantine);
-        self
-    }
-
-    /// Takes the time that is noted in the quarantine from this clock, not from the system's.
-    #[must_use]
-    pub fn clock(mut self, now: fn() -> SystemTime) -> Self {
-        self.now = now;
-        self
-    }
-
-    /// Writes an item only if its version, in this attribute, is higher than that of the table's.
-    #[must_use]
-    pub fn version_attribute(mut self, name: &str) -> Self {
-        self.schema.version = Some(name.to_owned());
-        self
-    }
-
-    /// Logs the traces of records, whose contexts are W3C traceparents in this attribute.
-    #[must_use]
-    pub fn trace_attribute(mut self, name: &str) -> Self {
-        self.trace_attribute = Some(name.to_owned());
-        self
+    /// Sets up a consumer that decrypts with `cipher` and writes to `table`, whose key is `key`.
+    pub fn builder(
+        cipher: RecordCipher,
+        table: impl Table + 'static,
+        key: KeyAttributes,
+    ) -> ConsumerBuilder {
+        ConsumerBuilder::new(cipher, table, key)
     }
 
     /// Writes the event's records, and reports those that `deadline` or another passing reason has

@@ -7,8 +7,7 @@ use crate::table::WriteError;
 
 /// Why a record was not written. Shows nothing of what is in the record but attributes' names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordFailure {
+pub(crate) enum RecordFailure {
     /// The event does not say which stream the record came from.
     #[error("the record's eventSourceARN names no stream: {0}")]
     EventSource(#[from] InvalidName),
@@ -62,7 +61,7 @@ pub enum RecordFailure {
 impl RecordFailure {
     /// Whether another try can help.
     #[must_use]
-    pub fn kind(&self) -> ErrorKind {
+    pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::Cipher(error) => error.kind(),
             Self::Element { failure, .. } => failure.kind(),

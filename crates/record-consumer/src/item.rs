@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use record_cipher::ErrorKind;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::builder::MAX_NAME_BYTES;
 use crate::number::{Decimal, OutOfRange};
-use crate::table::{Item, KeyAttribute, KeyType};
+use crate::key_attributes::{KeyAttribute, KeyType};
+use crate::table::Item;
 
 /// DynamoDB's limit on the size of an item, in bytes as DynamoDB counts them.
 const MAX_ITEM_BYTES: usize = 400 << 10;
@@ -16,17 +17,15 @@ const MAX_ITEM_BYTES: usize = 400 << 10;
 const MAX_DEPTH: usize = 32;
 /// DynamoDB's limits on the values of the partition key and of the sort key, in bytes.
 const MAX_KEY_BYTES: [usize; 2] = [2048, 1024];
-/// DynamoDB's limit on the name of an attribute, in bytes.
-const MAX_NAME_BYTES: usize = 65_535;
 
 /// Why a record cannot be an item of the table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{problem}", attribute(.path))]
-pub struct ItemError {
+#[error("{}{reason}", attribute(.path))]
+pub(crate) struct ItemError {
     /// The attribute, as in `a.b[3]`; empty for the record as a whole.
-    pub path: String,
+    pub(crate) path: String,
     /// What is wrong with it.
-    pub problem: InvalidItemReason,
+    pub(crate) reason: InvalidItemReason,
 }
 
 fn attribute(path: &str) -> String {
@@ -35,8 +34,7 @@ fn attribute(path: &str) -> String {
 
 /// What DynamoDB would not accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidItemReason {
+pub(crate) enum InvalidItemReason {
     /// A number has too many digits.
     #[error("the number has more than 38 significant digits")]
     Digits,
@@ -74,14 +72,6 @@ pub enum InvalidItemReason {
     Size(usize),
 }
 
-impl ItemError {
-    /// Always permanent: the record will never fit.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        ErrorKind::Permanent
-    }
-}
-
 /// Identifies an item: the values of its key attributes.
 pub(crate) type ItemKey = Vec<KeyValue>;
 
@@ -111,7 +101,7 @@ pub(crate) fn key_of(item: &Item, schema: &[KeyAttribute]) -> Result<ItemKey, It
 }
 
 fn key_value(item: &Item, key: &KeyAttribute, limit: usize) -> Result<KeyValue, ItemError> {
-    let error = |problem| ItemError { path: key.name.clone(), problem };
+    let error = |reason| ItemError { path: key.name.clone(), reason };
     let value = item.get(&key.name).ok_or_else(|| error(InvalidItemReason::MissingKey))?;
     match (key.key_type, value) {
         (KeyType::Text, AttributeValue::S(text)) if (1..=limit).contains(&text.len()) => {
@@ -213,7 +203,7 @@ impl Conversion {
         converted
     }
 
-    fn error(&self, problem: InvalidItemReason) -> ItemError {
+    fn error(&self, reason: InvalidItemReason) -> ItemError {
         let mut path = String::new();
         for step in &self.path {
             match step {
@@ -222,7 +212,7 @@ impl Conversion {
                 Step::Name(name) => path += &format!(".{name}"),
             }
         }
-        ItemError { path, problem }
+        ItemError { path, reason }
     }
 }
 
@@ -253,7 +243,7 @@ mod tests {
         to_item(raw(json), &schema(&[("id", KeyType::Text)]))
     }
 
-    fn problem(json: &str) -> String {
+    fn reason(json: &str) -> String {
         convert(json).unwrap_err().to_string()
     }
 
@@ -289,22 +279,22 @@ mod tests {
     fn problems_are_named_with_their_path() {
         let long = "1".repeat(39);
         assert_eq!(
-            problem(&format!(r#"{{"id":"1","a":{{"b":[0,{long}]}}}}"#)),
+            reason(&format!(r#"{{"id":"1","a":{{"b":[0,{long}]}}}}"#)),
             "attribute a.b[1]: the number has more than 38 significant digits"
         );
         assert_eq!(
-            problem(r#"{"id":"1","a":[1e126]}"#),
+            reason(r#"{"id":"1","a":[1e126]}"#),
             "attribute a[0]: the number is outside 1E-130 to 9.9E+125"
         );
-        assert!(problem(r#"{"id":"1","a":{"":1}}"#).contains("name of an attribute"));
+        assert!(reason(r#"{"id":"1","a":{"":1}}"#).contains("name of an attribute"));
         assert_eq!(
-            problem(r#"{"id":"1","a":"\ud800"}"#),
+            reason(r#"{"id":"1","a":"\ud800"}"#),
             "attribute a: the text is not valid Unicode"
         );
-        assert_eq!(problem("{}"), "attribute id: the table's key attribute is missing");
-        assert!(problem(r#"{"id":5}"#).contains("must be a string"));
-        assert!(problem(r#"{"id":""}"#).contains("1 to 2048 bytes"));
-        assert!(problem(&format!(r#"{{"id":"{}"}}"#, "x".repeat(2049))).contains("2048"));
+        assert_eq!(reason("{}"), "attribute id: the table's key attribute is missing");
+        assert!(reason(r#"{"id":5}"#).contains("must be a string"));
+        assert!(reason(r#"{"id":""}"#).contains("1 to 2048 bytes"));
+        assert!(reason(&format!(r#"{{"id":"{}"}}"#, "x".repeat(2049))).contains("2048"));
     }
 
     #[test]
@@ -313,7 +303,7 @@ mod tests {
             format!(r#"{{"id":"1","a":{}1{}}}"#, "[".repeat(levels), "]".repeat(levels))
         };
         assert!(convert(&nested(31)).is_ok());
-        assert!(problem(&nested(32)).ends_with("nested deeper than 32 levels"));
+        assert!(reason(&nested(32)).ends_with("nested deeper than 32 levels"));
     }
 
     #[test]
@@ -321,7 +311,7 @@ mod tests {
         // "id" and "1" have 3 bytes, "a" has 1.
         let of_size = |size: usize| format!(r#"{{"id":"1","a":"{}"}}"#, "x".repeat(size - 4));
         assert!(convert(&of_size(409_600)).is_ok());
-        assert_eq!(problem(&of_size(409_601)), "the item has 409601 bytes; a table takes 409600");
+        assert_eq!(reason(&of_size(409_601)), "the item has 409601 bytes; a table takes 409600");
     }
 
     #[test]
@@ -332,6 +322,6 @@ mod tests {
         assert_ne!(key(r#"{"id":1,"at":"a"}"#), key(r#"{"id":1,"at":"b"}"#));
         let long_sort_key = format!(r#"{{"id":1,"at":"{}"}}"#, "x".repeat(1025));
         let error = to_item(raw(&long_sort_key), &schema).unwrap_err();
-        assert_eq!(error.problem, InvalidItemReason::KeyLength(1024));
+        assert_eq!(error.reason, InvalidItemReason::KeyLength(1024));
     }
 }

@@ -41,15 +41,17 @@ impl FromStr for BucketName {
 )]
 pub struct InvalidBucketName;
 
-/// A bucket that keeps records.
+/// A quarantine in an S3 bucket.
 #[derive(Debug, Clone)]
-pub(crate) struct Bucket {
+pub struct S3Quarantine {
     client: aws_sdk_s3::Client,
     name: String,
 }
 
-impl Bucket {
-    pub(crate) fn new(config: &SdkConfig, name: &BucketName) -> Self {
+impl S3Quarantine {
+    /// Creates a client of the bucket. Makes no AWS calls.
+    #[must_use]
+    pub fn new(config: &SdkConfig, name: &BucketName) -> Self {
         // S3 has a host name for each bucket. Another server that AWS_ENDPOINT_URL names, such as a
         // local AWS, has one host name only, and so the bucket goes into the path.
         let has_own_endpoint = config.endpoint_url().is_some();
@@ -58,7 +60,7 @@ impl Bucket {
     }
 }
 
-impl Quarantine for Bucket {
+impl Quarantine for S3Quarantine {
     fn store(&self, key: String, document: Vec<u8>) -> BoxFuture<'_, Result<(), NotStored>> {
         let request = self.client.put_object().bucket(&self.name).key(key);
         let request = request.content_type("application/json").body(ByteStream::from(document));

@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 
 use crate::failure::RecordFailure;
 use crate::item::{ItemKey, to_item};
-use crate::table::{Item, KeyAttribute};
+use crate::key_attributes::KeyAttributes;
+use crate::table::Item;
 use crate::version::Version;
 
 /// An item that a record holds.
@@ -20,7 +21,7 @@ pub(crate) struct Entry {
 /// What a table asks of an item.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    pub(crate) key: Vec<KeyAttribute>,
+    pub(crate) key: KeyAttributes,
     pub(crate) version: Option<String>,
 }
 

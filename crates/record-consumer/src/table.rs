@@ -12,26 +12,11 @@ use aws_sdk_dynamodb::types::{
 };
 use futures::future::BoxFuture;
 
+use crate::builder::SetupError;
+use crate::key_attributes::{KeyAttribute, KeyAttributes, KeyType};
+
 /// An item of a table.
 pub type Item = HashMap<String, AttributeValue>;
-
-/// A key attribute of a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyAttribute {
-    /// The attribute's name.
-    pub name: String,
-    /// The attribute's type.
-    pub key_type: KeyType,
-}
-
-/// The type of a key attribute. JSON has no binary values, so there is no binary key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyType {
-    /// A string, DynamoDB's `S`.
-    Text,
-    /// A number, DynamoDB's `N`.
-    Number,
-}
 
 /// What the consumer asks of a table.
 pub trait Table: Send + Sync + fmt::Debug {
@@ -72,80 +57,73 @@ pub enum WriteError {
     Denied(String),
 }
 
-/// A table that the consumer cannot write to.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TableError {
-    /// DynamoDB did not describe the table.
-    #[error("table {table} cannot be described: {code}")]
-    Description {
-        /// The table's name.
-        table: String,
-        /// DynamoDB's error code.
-        code: String,
-    },
-    /// A key attribute is binary.
-    #[error("table {table} has the binary key attribute {attribute}, which no JSON value can be")]
-    BinaryKey {
-        /// The table's name.
-        table: String,
-        /// The attribute's name.
-        attribute: String,
-    },
-}
-
-/// A table of DynamoDB.
+/// A DynamoDB table.
 #[derive(Debug, Clone)]
-pub(crate) struct DynamoDb {
+pub struct DynamoDbTable {
     client: aws_sdk_dynamodb::Client,
-    table: String,
+    name: String,
 }
 
-impl DynamoDb {
-    pub(crate) fn new(config: &SdkConfig, table: &str) -> Self {
-        Self { client: aws_sdk_dynamodb::Client::new(config), table: table.to_owned() }
-    }
-
-    /// The partition key and, if there is one, the sort key.
-    pub(crate) async fn key_attributes(&self) -> Result<Vec<KeyAttribute>, TableError> {
-        let request = self.client.describe_table().table_name(&self.table);
-        let output = request.send().await.map_err(|error| TableError::Description {
-            table: self.table.clone(),
-            code: code(&error).to_owned(),
-        })?;
-        let table = output.table.ok_or_else(|| TableError::Description {
-            table: self.table.clone(),
-            code: "the answer holds no description".to_owned(),
-        })?;
-        key_attributes(&self.table, &table)
-    }
-}
-
-fn key_attributes(name: &str, table: &TableDescription) -> Result<Vec<KeyAttribute>, TableError> {
-    let key_type = |attribute: &str| {
-        let definitions = table.attribute_definitions();
-        let definition = definitions.iter().find(|found| found.attribute_name == attribute)?;
-        match definition.attribute_type {
-            ScalarAttributeType::S => Some(KeyType::Text),
-            ScalarAttributeType::N => Some(KeyType::Number),
-            _ => None,
+impl DynamoDbTable {
+    /// Creates a client of the table called `name`, or with the ARN `name`. Makes no AWS calls.
+    ///
+    /// # Errors
+    /// The name is not one that DynamoDB allows.
+    pub fn new(config: &SdkConfig, name: &str) -> Result<Self, SetupError> {
+        if !is_table_name(name) {
+            return Err(SetupError::TableName(name.to_owned()));
         }
-    };
-    let keys = table.key_schema().iter().map(|key| match key_type(&key.attribute_name) {
-        Some(key_type) => Ok(KeyAttribute { name: key.attribute_name.clone(), key_type }),
-        None => Err(TableError::BinaryKey {
-            table: name.to_owned(),
-            attribute: key.attribute_name.clone(),
-        }),
-    });
-    keys.collect()
+        Ok(Self { client: aws_sdk_dynamodb::Client::new(config), name: name.to_owned() })
+    }
+
+    /// Asks DynamoDB for the table's key attributes.
+    ///
+    /// # Errors
+    /// DynamoDB does not describe the table, or a key attribute is binary.
+    pub async fn key_attributes(&self) -> Result<KeyAttributes, SetupError> {
+        let error = |code: &str| SetupError::DescribeTable {
+            table: self.name.clone(),
+            reason: code.to_owned(),
+        };
+        let output = self.client.describe_table().table_name(&self.name).send().await;
+        let output = output.map_err(|failure| error(code(&failure)))?;
+        let table = output.table.ok_or_else(|| error("the response has no description"))?;
+        self.described_keys(&table)
+    }
+
+    fn described_keys(&self, table: &TableDescription) -> Result<KeyAttributes, SetupError> {
+        let key_type = |attribute: &str| {
+            let definitions = table.attribute_definitions();
+            let definition = definitions.iter().find(|found| found.attribute_name == attribute)?;
+            match definition.attribute_type {
+                ScalarAttributeType::S => Some(KeyType::Text),
+                ScalarAttributeType::N => Some(KeyType::Number),
+                _ => None,
+            }
+        };
+        let keys = table.key_schema().iter().map(|key| match key_type(&key.attribute_name) {
+            Some(key_type) => Ok(KeyAttribute { name: key.attribute_name.clone(), key_type }),
+            None => Err(SetupError::BinaryKey {
+                table: self.name.clone(),
+                attribute: key.attribute_name.clone(),
+            }),
+        });
+        KeyAttributes::new(keys.collect::<Result<_, _>>()?).map_err(SetupError::KeyAttributes)
+    }
 }
 
-impl Table for DynamoDb {
+/// Source: Amazon DynamoDB API reference, `TableName` of `BatchWriteItem`, which takes an ARN too.
+fn is_table_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    let is_name = (3..=255).contains(&name.len()) && name.bytes().all(is_allowed);
+    is_name || (name.starts_with("arn:") && name.contains(":table/"))
+}
+
+impl Table for DynamoDbTable {
     fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, WriteError>> {
         Box::pin(async {
             let requests = items.into_iter().map(put_request).collect();
-            let request = self.client.batch_write_item().request_items(&self.table, requests);
+            let request = self.client.batch_write_item().request_items(&self.name, requests);
             let output = request.send().await.map_err(|error| write_error(&error))?;
             let unprocessed = output.unprocessed_items.unwrap_or_default().into_values().flatten();
             Ok(unprocessed.filter_map(|request| Some(request.put_request?.item)).collect())
@@ -158,7 +136,7 @@ impl Table for DynamoDb {
         version: &'a str,
     ) -> BoxFuture<'a, Result<PutOutcome, WriteError>> {
         Box::pin(async move {
-            let request = self.client.put_item().table_name(&self.table);
+            let request = self.client.put_item().table_name(&self.name);
             let own = item.get(version).expect("the item's version has been read");
             let request = only_if_newer(request, version, own);
             match request.set_item(Some(item)).send().await {
@@ -221,5 +199,21 @@ fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> &str {
         SdkError::DispatchFailure(_) => "it could not be reached",
         SdkError::ServiceError(answer) => answer.err().code().unwrap_or("unknown error"),
         _ => "the answer could not be read",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_names_are_those_that_dynamodb_allows() {
+        let arn = "arn:aws:dynamodb:eu-west-1:000000000000:table/items";
+        for name in ["abc", "Items_1.2-3", &"a".repeat(255), arn] {
+            assert!(is_table_name(name), "{name}");
+        }
+        for name in ["", "ab", &"a".repeat(256), "my table", "items/1", "arn:aws:s3:::items"] {
+            assert!(!is_table_name(name), "{name}");
+        }
     }
 }

@@ -22,7 +22,7 @@ impl Version {
     /// # Errors
     /// The attribute is not there, or is neither a number nor a time.
     pub(crate) fn of(item: &Item, name: &str) -> Result<Self, ItemError> {
-        let error = |problem| ItemError { path: name.to_owned(), problem };
+        let error = |reason| ItemError { path: name.to_owned(), reason };
         match item.get(name) {
             None => Err(error(InvalidItemReason::MissingVersion)),
             Some(AttributeValue::N(number)) => {

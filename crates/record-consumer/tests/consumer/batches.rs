@@ -80,7 +80,7 @@ async fn what_is_left_unprocessed_or_throttled_is_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn an_item_that_dynamodb_refuses_is_found_and_the_others_are_written() {
-    let fixture = fixture(FakeTable::default().refusing("bad"));
+    let fixture = fixture(FakeTable::default().rejecting("bad"));
     let records = [r#"{"id":"a"}"#, r#"{"id":"b","v":"bad"}"#, r#"{"id":"c"}"#, r#"{"id":"d"}"#];
     assert_eq!(fixture.handle_texts(&records).await, ["2"]);
     assert_eq!(fixture.table.contents(), pairs(&[("a", ""), ("c", ""), ("d", "")]));
@@ -88,7 +88,7 @@ async fn an_item_that_dynamodb_refuses_is_found_and_the_others_are_written() {
 
 #[tokio::test(start_paused = true)]
 async fn if_the_last_record_of_a_key_is_refused_the_one_before_it_is_written() {
-    let fixture = fixture(FakeTable::default().refusing("bad"));
+    let fixture = fixture(FakeTable::default().rejecting("bad"));
     let records = [
         r#"{"id":"a","v":"old"}"#,
         r#"{"id":"a","v":"new"}"#,
@@ -101,7 +101,7 @@ async fn if_the_last_record_of_a_key_is_refused_the_one_before_it_is_written() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_left_of_a_refused_aggregate_gives_way_to_other_records() {
-    let fixture = fixture(FakeTable::default().refusing("bad"));
+    let fixture = fixture(FakeTable::default().rejecting("bad"));
     let records = [
         r#"{"id":"a","v":"old"}"#,
         r#"[{"id":"a","v":"aggregate"},{"id":"a","v":"bad"}]"#,

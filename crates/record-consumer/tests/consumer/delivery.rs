@@ -10,7 +10,7 @@ use record_cipher::RecordCipher;
 use record_consumer::{Consumer, WriteError};
 use tokio::time::Instant;
 
-use crate::fixture::{Answer, FakeQuarantine, FakeTable, cipher, consumer, fixture, pairs};
+use crate::fixture::{Answer, FakeQuarantine, FakeTable, builder, cipher, fixture, pairs};
 
 const STREAM: &str = "arn:aws:kinesis:eu-west-1:000000000000:stream/records";
 
@@ -137,7 +137,7 @@ proptest! {
         });
         let quarantined = FakeQuarantine::that(answers);
         let consumer =
-            consumer(&CIPHER, table.clone()).quarantine(Box::new(quarantined.clone()));
+            builder(&CIPHER, table.clone()).quarantine(quarantined.clone()).build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{BoxFuture, FutureExt, pending, ready};
 use record_cipher::{Keys, RecordCipher, Suite};
 use record_consumer::{
-    Consumer, Item, KeyAttribute, KeyType, NotStored, PutOutcome, Quarantine, Table, WriteError,
+    Consumer, ConsumerBuilder, Item, NotStored, PutOutcome, Quarantine, Table, WriteError,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -42,7 +42,7 @@ impl FakeTable {
     }
 
     /// Refuses every request that has an item with this `v`.
-    pub(crate) fn refusing(self, v: &'static str) -> Self {
+    pub(crate) fn rejecting(self, v: &'static str) -> Self {
         let refuse = move |items: &[Item]| match items.iter().any(|item| text(item, "v") == v) {
             true => Err(WriteError::Invalid("ValidationException".to_owned())),
             false => Ok(Vec::new()),
@@ -208,18 +208,19 @@ pub(crate) struct Fixture {
     pub(crate) consumer: Consumer,
     pub(crate) table: FakeTable,
     pub(crate) quarantined: FakeQuarantine,
+    configure: fn(ConsumerBuilder) -> ConsumerBuilder,
 }
 
 /// A consumer without a quarantine and without versions.
 pub(crate) fn fixture(table: FakeTable) -> Fixture {
     let cipher = cipher();
-    let consumer = consumer(&cipher, table.clone());
-    Fixture { cipher, consumer, table, quarantined: FakeQuarantine::default() }
+    let consumer = builder(&cipher, table.clone()).build().unwrap();
+    let quarantined = FakeQuarantine::default();
+    Fixture { cipher, consumer, table, quarantined, configure: |builder| builder }
 }
 
-pub(crate) fn consumer(cipher: &RecordCipher, table: impl Table + 'static) -> Consumer {
-    let key = vec![KeyAttribute { name: "id".to_owned(), key_type: KeyType::Text }];
-    Consumer::with_table(cipher.clone(), Box::new(table), key).clock(now)
+pub(crate) fn builder(cipher: &RecordCipher, table: impl Table + 'static) -> ConsumerBuilder {
+    Consumer::builder(cipher.clone(), table, "id:S".parse().unwrap()).clock(now)
 }
 
 /// Made on a runtime of its own: it wants more than one thread, and a clock that can be paused
@@ -239,12 +240,14 @@ impl Fixture {
     }
 
     pub(crate) fn with(self, quarantined: FakeQuarantine) -> Self {
-        let consumer = self.consumer.quarantine(Box::new(quarantined.clone()));
-        Self { consumer, quarantined, ..self }
+        let builder = builder(&self.cipher, self.table.clone()).quarantine(quarantined.clone());
+        Self { consumer: (self.configure)(builder).build().unwrap(), quarantined, ..self }
     }
 
     pub(crate) fn with_versions(self) -> Self {
-        Self { consumer: self.consumer.version_attribute("v"), ..self }
+        let configure = |builder: ConsumerBuilder| builder.version_attribute("v");
+        let builder = configure(builder(&self.cipher, self.table.clone()));
+        Self { consumer: builder.build().unwrap(), configure, ..self }
     }
 
     pub(crate) async fn message(&self, stream: &str, plaintext: &str) -> Vec<u8> {

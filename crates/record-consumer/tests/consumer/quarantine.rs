@@ -12,7 +12,7 @@ use crate::fixture::{
 
 #[tokio::test(start_paused = true)]
 async fn records_that_can_never_be_written_are_stored_and_the_batch_goes_on() {
-    let fixture = fixture(FakeTable::default().refusing("bad")).with_quarantine();
+    let fixture = fixture(FakeTable::default().rejecting("bad")).with_quarantine();
     let mut flipped = fixture.message("records", r#"{"id":"flipped"}"#).await;
     *flipped.last_mut().unwrap() ^= 1;
     let batch = vec![
@@ -57,7 +57,7 @@ async fn a_document_has_the_record_as_it_was_delivered_with_reason_and_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stored_record_can_be_delivered_again() {
-    let fixture = fixture(FakeTable::default().refusing("bad")).with_quarantine();
+    let fixture = fixture(FakeTable::default().rejecting("bad")).with_quarantine();
     fixture.handle_texts(&[r#"{"id":"a","v":"bad"}"#]).await;
     let mut documents = fixture.quarantined.documents();
     let event = json!({ "Records": [documents[0]["record"].take()] }).to_string();
@@ -71,7 +71,7 @@ async fn a_stored_record_can_be_delivered_again() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_that_was_decrypted_is_stored() {
-    let fixture = fixture(FakeTable::default().refusing("bad")).with_quarantine();
+    let fixture = fixture(FakeTable::default().rejecting("bad")).with_quarantine();
     let records = [
         r#"Marker"#,
         r#"["Marker"]"#,
@@ -88,7 +88,7 @@ async fn nothing_that_was_decrypted_is_stored() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bad_element_fails_its_aggregate_and_is_named() {
-    let fixture = fixture(FakeTable::default().refusing("bad")).with_quarantine();
+    let fixture = fixture(FakeTable::default().rejecting("bad")).with_quarantine();
     let records = [
         r#"[{"id":"a"},{"v":"without a key"}]"#,
         r#"[7]"#,
@@ -109,7 +109,7 @@ async fn a_bad_element_fails_its_aggregate_and_is_named() {
 
 #[tokio::test(start_paused = true)]
 async fn only_the_refused_record_of_a_key_is_stored() {
-    let fixture = fixture(FakeTable::default().refusing("bad")).with_quarantine();
+    let fixture = fixture(FakeTable::default().rejecting("bad")).with_quarantine();
     let records = [r#"{"id":"a","v":"old"}"#, r#"{"id":"a","v":"new"}"#, r#"{"id":"a","v":"bad"}"#];
     assert!(fixture.handle_texts(&records).await.is_empty());
     assert_eq!(fixture.quarantined.sequence_numbers(), ["3"]);

@@ -12,7 +12,7 @@ use record_consumer::{Consumer, Item, PutOutcome, Table, WriteError};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-use crate::fixture::{FakeTable, cipher, consumer, deliver, event, fixture, pairs, put_if_newer};
+use crate::fixture::{FakeTable, builder, cipher, deliver, event, fixture, pairs, put_if_newer};
 
 #[tokio::test(start_paused = true)]
 async fn an_older_or_equal_record_counts_as_written_and_changes_nothing() {
@@ -83,7 +83,7 @@ async fn puts_that_are_throttled_until_the_deadline_are_reported_before_it() {
 
 #[tokio::test(start_paused = true)]
 async fn if_the_highest_version_is_refused_the_next_one_is_written() {
-    let table = FakeTable::default().refusing("3");
+    let table = FakeTable::default().rejecting("3");
     let fixture = fixture(table).with_versions().with_quarantine();
     let records = [r#"{"id":"a","v":2}"#, r#"{"id":"a","v":3}"#, r#"{"id":"a","v":1}"#];
     assert!(fixture.handle_texts(&records).await.is_empty());
@@ -223,7 +223,7 @@ proptest! {
         let items = Arc::<Mutex<Vec<Item>>>::default();
         let mishaps = Arc::new(Mutex::new(mishaps.into_iter()));
         let table = UnreliableTable { items: items.clone(), mishaps };
-        let consumer = consumer(&CIPHER, table).version_attribute("v");
+        let consumer = builder(&CIPHER, table).version_attribute("v").build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
