@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use record_telemetry::{Metrics, Reading};
+use record_telemetry::{Metrics, Snapshot};
 
 /// The dimension `Service` of the program's metrics.
 const SERVICE: &str = "sealstream";
@@ -23,8 +23,8 @@ impl MetricsFile {
     }
 
     /// What was pushed is pushed, whether its metrics can be written or not.
-    pub(crate) fn write(self, reading: Reading) {
-        if let Err(error) = Metrics::new(SERVICE).write(reading, None, &self.file) {
+    pub(crate) fn write(self, snapshot: Snapshot) {
+        if let Err(error) = Metrics::new(SERVICE).write(snapshot, None, &self.file) {
             eprintln!("cannot write the metrics to {}: {error}", self.path.display());
         }
     }

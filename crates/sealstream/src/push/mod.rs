@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::stream::{FuturesUnordered, StreamExt};
-use record_pusher::metrics::reading;
+use record_pusher::metrics::snapshot;
 use record_pusher::{Outcome, PushError, Pushed, RecordPusher};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -44,7 +44,7 @@ pub(crate) async fn push(args: &PushArgs) -> anyhow::Result<bool> {
     };
     let report = run.until_done(input.read(args.fail_fast), &shutdown).await?;
     if let Some(metrics) = metrics {
-        metrics.write(reading(pusher.stats()));
+        metrics.write(snapshot(pusher.stats()));
     }
     report.print(args.output);
     Ok(report.is_complete())
