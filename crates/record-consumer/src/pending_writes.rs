@@ -75,7 +75,7 @@ impl PendingWrites {
                     self.superseded += versions.len() - 1;
                 }
                 Some(Unwritten::Superseded) => self.superseded += versions.len(),
-                Some(Unwritten::Failed(failure)) if failure.kind() == ErrorKind::Permanent => {
+                Some(Unwritten::Failed(failure)) if failure.kind() == ErrorKind::Record => {
                     fail_best(&mut versions, failure, failures);
                     self.of_key.insert(key, versions);
                 }
@@ -99,7 +99,7 @@ impl PendingWrites {
     fn forget_failed(&mut self, failures: &Failures) {
         let failed = |version: &ItemVersion| {
             let failure = failures.get(&version.record);
-            failure.is_some_and(|failure| failure.kind() == ErrorKind::Permanent)
+            failure.is_some_and(|failure| failure.kind() == ErrorKind::Record)
         };
         self.of_key.retain(|_, versions| {
             versions.retain(|version| !failed(version));
