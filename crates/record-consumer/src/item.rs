@@ -17,19 +17,27 @@ const MAX_ITEM_BYTES: usize = 400 << 10;
 const MAX_DEPTH: usize = 32;
 /// DynamoDB's limits on the values of the partition key and of the sort key, in bytes.
 const MAX_KEY_BYTES: [usize; 2] = [2048, 1024];
+/// Characters of an attribute's path that a reason shows.
+const MAX_SHOWN_CHARACTERS: usize = 128;
 
 /// Why a record cannot be an item of the table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{reason}", attribute(.path))]
-pub(crate) struct ItemError {
+pub(crate) struct InvalidItem {
     /// The attribute, as in `a.b[3]`; empty for the record as a whole.
     pub(crate) path: String,
     /// What is wrong with it.
     pub(crate) reason: InvalidItemReason,
 }
 
+/// Names may come from the record, so they are cut off and escaped.
 fn attribute(path: &str) -> String {
-    if path.is_empty() { String::new() } else { format!("attribute {path}: ") }
+    if path.is_empty() {
+        return String::new();
+    }
+    let shown = path.chars().take(MAX_SHOWN_CHARACTERS).flat_map(char::escape_debug);
+    let end = if path.chars().count() > MAX_SHOWN_CHARACTERS { "…" } else { "" };
+    format!("attribute {}{end}: ", shown.collect::<String>())
 }
 
 /// What DynamoDB would not accept.
@@ -44,10 +52,10 @@ pub(crate) enum InvalidItemReason {
     /// An attribute's name is empty or too long.
     #[error("the name of an attribute must have 1 to 65535 bytes")]
     Name,
-    /// Maps and lists lie too deep in each other.
+    /// Maps and lists are nested too deeply.
     #[error("it is nested deeper than 32 levels")]
     Depth,
-    /// A key attribute of the table is not there.
+    /// A key attribute of the table is missing.
     #[error("the table's key attribute is missing")]
     MissingKey,
     /// A key attribute has another type than the table's.
@@ -56,7 +64,7 @@ pub(crate) enum InvalidItemReason {
     /// A key attribute is empty or too long.
     #[error("the value of this key attribute must have 1 to {0} bytes")]
     KeyLength(usize),
-    /// The version attribute is not there.
+    /// The version attribute is missing.
     #[error("the version attribute is missing")]
     MissingVersion,
     /// The version attribute has another type or form.
@@ -64,7 +72,10 @@ pub(crate) enum InvalidItemReason {
         "the version attribute must be a number, or a time such as 2026-01-31T12:00:00.000Z (YYYY-MM-DDTHH:MM:SS.sssZ)"
     )]
     VersionType,
-    /// A text has an escape that is no character.
+    /// The record has the attribute that the consumer sets.
+    #[error("the consumer sets this attribute (VERSION_FROM=sequence-number); rename the record's")]
+    VersionPresent,
+    /// A text contains an unpaired surrogate.
     #[error("the text is not valid Unicode")]
     Text,
     /// The item is too large.
@@ -81,27 +92,30 @@ pub(crate) enum KeyValue {
     Number(Decimal),
 }
 
-/// The item that a record is, a JSON object, and its key.
-pub(crate) fn to_item(
-    record: &RawValue,
-    schema: &[KeyAttribute],
-) -> Result<(ItemKey, Item), ItemError> {
+/// Converts a JSON object to an item. Returns the item's size, in bytes as DynamoDB counts them.
+pub(crate) fn to_item(record: &RawValue) -> Result<(Item, usize), InvalidItem> {
     let mut conversion = Conversion::default();
     let item = conversion.map(record)?;
-    if conversion.size > MAX_ITEM_BYTES {
-        return Err(conversion.error(InvalidItemReason::Size(conversion.size)));
-    }
-    let key = key_of(&item, schema)?;
-    Ok((key, item))
+    check_size(conversion.size)?;
+    Ok((item, conversion.size))
 }
 
-/// The key of an item.
-pub(crate) fn key_of(item: &Item, schema: &[KeyAttribute]) -> Result<ItemKey, ItemError> {
+/// # Errors
+/// The item is larger than DynamoDB's limit.
+pub(crate) fn check_size(size: usize) -> Result<(), InvalidItem> {
+    match size > MAX_ITEM_BYTES {
+        true => Err(InvalidItem { path: String::new(), reason: InvalidItemReason::Size(size) }),
+        false => Ok(()),
+    }
+}
+
+/// Returns the key of an item.
+pub(crate) fn key_of(item: &Item, schema: &[KeyAttribute]) -> Result<ItemKey, InvalidItem> {
     schema.iter().zip(MAX_KEY_BYTES).map(|(key, limit)| key_value(item, key, limit)).collect()
 }
 
-fn key_value(item: &Item, key: &KeyAttribute, limit: usize) -> Result<KeyValue, ItemError> {
-    let error = |reason| ItemError { path: key.name.clone(), reason };
+fn key_value(item: &Item, key: &KeyAttribute, limit: usize) -> Result<KeyValue, InvalidItem> {
+    let error = |reason| InvalidItem { path: key.name.clone(), reason };
     let value = item.get(&key.name).ok_or_else(|| error(InvalidItemReason::MissingKey))?;
     match (key.key_type, value) {
         (KeyType::Text, AttributeValue::S(text)) if (1..=limit).contains(&text.len()) => {
@@ -129,7 +143,7 @@ enum Step {
 }
 
 impl Conversion {
-    fn map(&mut self, json: &RawValue) -> Result<Item, ItemError> {
+    fn map(&mut self, json: &RawValue) -> Result<Item, InvalidItem> {
         let map: HashMap<String, &RawValue> = self.parse(json)?;
         let mut attributes = HashMap::with_capacity(map.len());
         for (name, value) in map {
@@ -146,7 +160,7 @@ impl Conversion {
     }
 
     /// Sizes are from the Amazon DynamoDB developer guide, item sizes and formats.
-    fn value(&mut self, json: &RawValue) -> Result<AttributeValue, ItemError> {
+    fn value(&mut self, json: &RawValue) -> Result<AttributeValue, InvalidItem> {
         if self.path.len() > MAX_DEPTH {
             return Err(self.error(InvalidItemReason::Depth));
         }
@@ -179,7 +193,7 @@ impl Conversion {
         }
     }
 
-    fn list(&mut self, json: &RawValue) -> Result<AttributeValue, ItemError> {
+    fn list(&mut self, json: &RawValue) -> Result<AttributeValue, InvalidItem> {
         let list: Vec<&RawValue> = self.parse(json)?;
         self.size += 3 + list.len();
         let element = |(at, value)| self.inside(Step::Index(at), |inner| inner.value(value));
@@ -188,22 +202,22 @@ impl Conversion {
     }
 
     /// Of a value that is known to be JSON, so that only its texts can be wrong.
-    fn parse<'a, T: Deserialize<'a>>(&self, json: &'a RawValue) -> Result<T, ItemError> {
+    fn parse<'a, T: Deserialize<'a>>(&self, json: &'a RawValue) -> Result<T, InvalidItem> {
         serde_json::from_str(json.get()).map_err(|_| self.error(InvalidItemReason::Text))
     }
 
     fn inside<T>(
         &mut self,
         step: Step,
-        convert: impl FnOnce(&mut Self) -> Result<T, ItemError>,
-    ) -> Result<T, ItemError> {
+        convert: impl FnOnce(&mut Self) -> Result<T, InvalidItem>,
+    ) -> Result<T, InvalidItem> {
         self.path.push(step);
         let converted = convert(self);
         self.path.pop();
         converted
     }
 
-    fn error(&self, reason: InvalidItemReason) -> ItemError {
+    fn error(&self, reason: InvalidItemReason) -> InvalidItem {
         let mut path = String::new();
         for step in &self.path {
             match step {
@@ -212,7 +226,7 @@ impl Conversion {
                 Step::Name(name) => path += &format!(".{name}"),
             }
         }
-        ItemError { path, reason }
+        InvalidItem { path, reason }
     }
 }
 
@@ -239,8 +253,13 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    fn convert(json: &str) -> Result<(ItemKey, Item), ItemError> {
-        to_item(raw(json), &schema(&[("id", KeyType::Text)]))
+    fn convert(json: &str) -> Result<(ItemKey, Item), InvalidItem> {
+        with_key(json, &schema(&[("id", KeyType::Text)]))
+    }
+
+    fn with_key(json: &str, schema: &[KeyAttribute]) -> Result<(ItemKey, Item), InvalidItem> {
+        let (item, _) = to_item(raw(json))?;
+        Ok((key_of(&item, schema)?, item))
     }
 
     fn reason(json: &str) -> String {
@@ -298,6 +317,16 @@ mod tests {
     }
 
     #[test]
+    fn long_and_odd_names_are_cut_off_and_escaped() {
+        let shown = reason(&format!(r#"{{"id":"1","{}":1e999}}"#, "x".repeat(65_535)));
+        assert!(shown.starts_with(&format!("attribute {}…: ", "x".repeat(128))), "{shown}");
+        let deep = "{\"abcdefghi\":".repeat(30);
+        let shown = reason(&format!(r#"{{"id":"1","a":{deep}1e999{}}}"#, "}".repeat(30)));
+        assert!(shown.contains("…: the number is outside"), "{shown}");
+        assert!(reason(r#"{"id":"1","a\nb":1e999}"#).starts_with(r"attribute a\nb: "));
+    }
+
+    #[test]
     fn nesting_ends_at_32_levels() {
         let nested = |levels: usize| {
             format!(r#"{{"id":"1","a":{}1{}}}"#, "[".repeat(levels), "]".repeat(levels))
@@ -317,11 +346,11 @@ mod tests {
     #[test]
     fn equal_numbers_are_the_same_key() {
         let schema = schema(&[("id", KeyType::Number), ("at", KeyType::Text)]);
-        let key = |json| to_item(raw(json), &schema).unwrap().0;
+        let key = |json| with_key(json, &schema).unwrap().0;
         assert_eq!(key(r#"{"id":1,"at":"a"}"#), key(r#"{"id":1.0e0,"at":"a"}"#));
         assert_ne!(key(r#"{"id":1,"at":"a"}"#), key(r#"{"id":1,"at":"b"}"#));
         let long_sort_key = format!(r#"{{"id":1,"at":"{}"}}"#, "x".repeat(1025));
-        let error = to_item(raw(&long_sort_key), &schema).unwrap_err();
+        let error = with_key(&long_sort_key, &schema).unwrap_err();
         assert_eq!(error.reason, InvalidItemReason::KeyLength(1024));
     }
 }

@@ -1,121 +1,161 @@
-//! Which of several items with the same key is written.
+//! The items that are still to be written, in the order of the batch.
 
 use std::collections::{BTreeMap, HashMap};
 
-use record_cipher::ErrorKind;
-
-use crate::failure::RecordFailure;
 use crate::item::ItemKey;
 use crate::schema::Entry;
 use crate::table::Item;
 use crate::version::Version;
-use crate::writer::Unwritten;
+use crate::wire_size::wire_size;
 
-/// The failures of a batch, by the record's place in it.
-pub(crate) type Failures = BTreeMap<usize, RecordFailure>;
-
-/// The items of a batch that are still to be written, those of a key with the best one last.
+/// Maximum bytes of a request. DynamoDB takes 16 MB; some are left for what is around the items.
 ///
-/// The best one has the highest version. Of those with the same version, or if there are none, it
-/// is the last one.
-#[derive(Default)]
-pub(crate) struct PendingWrites {
-    of_key: HashMap<ItemKey, Vec<ItemVersion>>,
-    written: usize,
-    superseded: usize,
-}
+/// Source: Amazon DynamoDB API reference, `BatchWriteItem`.
+const MAX_REQUEST_BYTES: usize = 15_900_000;
 
-struct ItemVersion {
-    record: usize,
-    element: Option<usize>,
-    version: Option<Version>,
-    /// Empty once it has been tried.
-    item: Item,
-}
+/// Position of an item: the index of its record in the batch, and its index in the record.
+type Position = (usize, usize);
+
+/// The keys that are still to be written, by the position of the first record that waits for them.
+///
+/// Lambda counts progress by the first record that failed, so the lowest position always goes first.
+#[derive(Default)]
+pub(crate) struct PendingWrites(BTreeMap<Position, PendingWrite>);
 
 impl PendingWrites {
-    /// Those of a batch's entries, each with its record's place, in the batch's order.
-    pub(crate) fn of(entries: Vec<(usize, Entry)>) -> Self {
-        let mut pending = Self::default();
-        for (record, Entry { element, key, version, item }) in entries {
-            let version = ItemVersion { record, element, version, item };
-            pending.of_key.entry(key).or_default().push(version);
+    /// Groups entries by their key. Each comes with the index of its record.
+    pub(crate) fn new(entries: impl IntoIterator<Item = (usize, Entry)>) -> Self {
+        let mut by_key = HashMap::<_, Vec<ItemVersion>>::new();
+        for (record, Entry { member, key, version, item }) in entries {
+            let version = ItemVersion { record, member, version, item };
+            by_key.entry(key).or_default().push(version);
         }
-        for versions in pending.of_key.values_mut() {
+        let mut pending = Self::default();
+        for (key, mut versions) in by_key {
             versions.sort_by(|a, b| a.version.cmp(&b.version));
+            pending.put_back(PendingWrite { key, versions, max_items: usize::MAX });
         }
         pending
     }
 
-    /// The best item of each key, to be tried now; none if all is done.
-    pub(crate) fn take_best(&mut self) -> Option<HashMap<ItemKey, Item>> {
-        let best = self.of_key.iter_mut().filter_map(|(key, versions)| {
-            Some((key.clone(), std::mem::take(&mut versions.last_mut()?.item)))
-        });
-        let best: HashMap<_, _> = best.collect();
-        (!best.is_empty()).then_some(best)
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    /// Takes note of what became of the items that were tried.
-    ///
-    /// An item that was written, or is older than the table's, settles its key: the others of the
-    /// key are superseded. An item that DynamoDB refuses fails its record, and the next best one is
-    /// to be tried, because nothing is wrong with that one. Where a key was not written for another
-    /// reason, all its records have failed for that reason.
-    pub(crate) fn settle(
-        &mut self,
-        mut unwritten: HashMap<ItemKey, Unwritten>,
-        failures: &mut Failures,
-    ) {
-        let tried = std::mem::take(&mut self.of_key);
-        for (key, mut versions) in tried {
-            match unwritten.remove(&key) {
-                None => {
-                    self.written += 1;
-                    self.superseded += versions.len() - 1;
-                }
-                Some(Unwritten::Superseded) => self.superseded += versions.len(),
-                Some(Unwritten::Failed(failure)) if failure.kind() == ErrorKind::Record => {
-                    fail_best(&mut versions, failure, failures);
-                    self.of_key.insert(key, versions);
-                }
-                Some(Unwritten::Failed(failure)) => fail_all(&versions, &failure, failures),
+    /// Takes the next request: the lowest positions, `max_items` of them at most, and no more than fit
+    /// into a request.
+    pub(crate) fn take(&mut self, max_items: usize) -> Vec<PendingWrite> {
+        let mut request = Vec::new();
+        let (mut limit, mut bytes) = (max_items, 0);
+        while let Some(next) = self.0.first_entry() {
+            limit = limit.min(next.get().max_items);
+            bytes += wire_size(next.get().item());
+            let fits = request.len() < limit && bytes <= MAX_REQUEST_BYTES;
+            if !fits && !request.is_empty() {
+                break;
             }
+            request.push(next.remove());
         }
-        self.forget_failed(failures);
+        request
     }
 
-    /// Items that the table took.
-    pub(crate) fn written(&self) -> usize {
-        self.written
-    }
-
-    /// Items that gave way to a newer one of their key, in the batch or in the table.
-    pub(crate) fn superseded(&self) -> usize {
-        self.superseded
-    }
-
-    /// No more items of a record that has failed for good are written.
-    fn forget_failed(&mut self, failures: &Failures) {
-        let failed = |version: &ItemVersion| {
-            let failure = failures.get(&version.record);
-            failure.is_some_and(|failure| failure.kind() == ErrorKind::Record)
-        };
-        self.of_key.retain(|_, versions| {
-            versions.retain(|version| !failed(version));
-            !versions.is_empty()
-        });
+    /// Returns a key that was not written to its place in the order.
+    pub(crate) fn put_back(&mut self, write: PendingWrite) {
+        let position = write.versions.iter().map(ItemVersion::position).min();
+        self.0.insert(position.expect("a key has at least one version"), write);
     }
 }
 
-fn fail_best(versions: &mut Vec<ItemVersion>, failure: RecordFailure, failures: &mut Failures) {
-    let best = versions.pop().expect("a key that was tried has an item");
-    failures.insert(best.record, failure.in_element(best.element));
+impl IntoIterator for PendingWrites {
+    type Item = PendingWrite;
+    type IntoIter = std::collections::btree_map::IntoValues<Position, PendingWrite>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_values()
+    }
 }
 
-/// A record that has failed for good stays so.
-fn fail_all(versions: &[ItemVersion], failure: &RecordFailure, failures: &mut Failures) {
-    for version in versions {
-        failures.entry(version.record).or_insert_with(|| failure.clone());
+/// The items of a batch that have the same key. One of them is written, and supersedes the others.
+pub(crate) struct PendingWrite {
+    pub(crate) key: ItemKey,
+    /// The best one last: that with the highest version or, among equal versions and without
+    /// versions, the last one of the batch.
+    pub(crate) versions: Vec<ItemVersion>,
+    /// Maximum number of items in the request of this one.
+    pub(crate) max_items: usize,
+}
+
+impl PendingWrite {
+    /// Returns the item to write.
+    pub(crate) fn item(&self) -> &Item {
+        &self.versions.last().expect("a key has at least one version").item
+    }
+}
+
+/// An item of a record.
+pub(crate) struct ItemVersion {
+    /// Index of the record in the batch.
+    pub(crate) record: usize,
+    /// Index in the record, if that is an aggregate.
+    pub(crate) member: Option<usize>,
+    version: Option<Version>,
+    item: Item,
+}
+
+impl ItemVersion {
+    fn position(&self) -> Position {
+        (self.record, self.member.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::AttributeValue;
+
+    use super::*;
+    use crate::item::KeyValue;
+
+    fn entry(record: usize, id: &str, bytes: usize) -> (usize, Entry) {
+        let item = Item::from([("v".to_owned(), AttributeValue::S("x".repeat(bytes)))]);
+        let key = vec![KeyValue::Text(id.to_owned())];
+        (record, Entry { member: None, key, version: None, item })
+    }
+
+    fn records(request: &[PendingWrite]) -> Vec<Vec<usize>> {
+        let records = |write: &PendingWrite| write.versions.iter().map(|v| v.record).collect();
+        request.iter().map(records).collect()
+    }
+
+    #[test]
+    fn keys_are_taken_by_their_first_record() {
+        let ids = ["c", "a", "b", "a", "c", "d"];
+        let entries = ids.iter().enumerate().map(|(record, id)| entry(record, id, 1));
+        let mut pending = PendingWrites::new(entries);
+        let request = pending.take(2);
+        assert_eq!(records(&request), [vec![0, 4], vec![1, 3]]);
+        request.into_iter().for_each(|write| pending.put_back(write));
+        assert_eq!(records(&pending.take(25)), [vec![0, 4], vec![1, 3], vec![2], vec![5]]);
+        assert!(pending.is_empty());
+    }
+
+    #[test]
+    fn a_request_ends_at_sixteen_megabytes_and_holds_one_item_at_least() {
+        let sizes = [15_000_000, 900_000, 1_000_000, 17_000_000, 1];
+        let entries = sizes.iter().enumerate().map(|(at, size)| entry(at, &at.to_string(), *size));
+        let mut pending = PendingWrites::new(entries);
+        let taken: Vec<_> = (0..4).map(|_| pending.take(25).len()).collect();
+        assert_eq!(taken, [1, 2, 1, 1]);
+    }
+
+    #[test]
+    fn a_key_may_limit_its_request() {
+        let entries = (0..6).map(|at| entry(at, &at.to_string(), 1));
+        let mut pending = PendingWrites::new(entries);
+        for mut write in pending.take(4) {
+            write.max_items = 2;
+            pending.put_back(write);
+        }
+        let taken: Vec<_> = (0..3).map(|_| records(&pending.take(25)).concat()).collect();
+        assert_eq!(taken, [vec![0, 1], vec![2, 3], vec![4, 5]]);
     }
 }
