@@ -2,14 +2,14 @@
 
 use std::time::SystemTime;
 
-use record_cipher::RecordCipher;
-
 use crate::consumer::Consumer;
 use crate::key_attributes::{InvalidKeyAttributes, KeyAttributes};
 use crate::quarantine::Quarantine;
+use crate::reader::Decrypt;
 use crate::schema::Schema;
 use crate::stats::Counters;
 use crate::table::Table;
+use crate::version::{VersionFrom, VersionRule};
 
 /// Maximum length of an attribute's name, in bytes.
 pub(crate) const MAX_NAME_BYTES: usize = 65_535;
@@ -49,6 +49,9 @@ pub enum SetupError {
     /// The version attribute is part of the table's key, so that no item ever has another version.
     #[error("the version attribute {0:?} is a key attribute of the table; choose another")]
     VersionIsKey(String),
+    /// Versions come from sequence numbers, and no attribute is named to store them.
+    #[error("versions from sequence numbers need a version attribute to store them in")]
+    NoVersionAttribute,
     /// The trace attribute's name is not allowed.
     #[error("the trace attribute {0:?} is not allowed; expected a name of 1 to 65535 bytes")]
     TraceAttribute(String),
@@ -58,29 +61,31 @@ pub enum SetupError {
 #[derive(Debug)]
 #[must_use]
 pub struct ConsumerBuilder {
-    cipher: RecordCipher,
+    decrypt: Box<dyn Decrypt>,
     table: Box<dyn Table>,
     key: KeyAttributes,
     quarantine: Option<Box<dyn Quarantine>>,
     version_attribute: Option<String>,
+    version_from: VersionFrom,
     trace_attribute: Option<String>,
     now: fn() -> SystemTime,
 }
 
 impl ConsumerBuilder {
     pub(crate) fn new(
-        cipher: RecordCipher,
+        decrypt: impl Decrypt + 'static,
         table: impl Table + 'static,
         key: KeyAttributes,
     ) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the only place where logic gets its clock")]
         let now = SystemTime::now;
         Self {
-            cipher,
+            decrypt: Box::new(decrypt),
             table: Box::new(table),
             key,
             quarantine: None,
             version_attribute: None,
+            version_from: VersionFrom::default(),
             trace_attribute: None,
             now,
         }
@@ -94,8 +99,17 @@ impl ConsumerBuilder {
 
     /// Writes an item only if the version in this attribute is higher than that of the table's item.
     /// Each item then costs a request of its own.
+    ///
+    /// Versions are numbers, or times such as `2026-01-31T12:00:00.000Z`.
     pub fn version_attribute(mut self, name: impl Into<String>) -> Self {
         self.version_attribute = Some(name.into());
+        self
+    }
+
+    /// Chooses where versions come from; by default, records have them. Matters only with a
+    /// [version attribute](Self::version_attribute), and needs one if it is set.
+    pub fn version_from(mut self, from: VersionFrom) -> Self {
+        self.version_from = from;
         self
     }
 
@@ -118,20 +132,33 @@ impl ConsumerBuilder {
     pub fn build(self) -> Result<Consumer, SetupError> {
         check_name(self.version_attribute.as_deref(), SetupError::VersionAttribute)?;
         check_name(self.trace_attribute.as_deref(), SetupError::TraceAttribute)?;
-        if let Some(version) = &self.version_attribute
-            && self.key.iter().any(|key| key.name == *version)
-        {
-            return Err(SetupError::VersionIsKey(version.clone()));
-        }
+        let version = self.version_rule()?;
         Ok(Consumer {
-            cipher: self.cipher,
+            decrypt: self.decrypt,
             table: self.table,
-            schema: Schema { key: self.key, version: self.version_attribute },
+            schema: Schema { key: self.key, version },
             quarantine: self.quarantine,
             trace_attribute: self.trace_attribute,
             now: self.now,
             counters: Counters::default(),
         })
+    }
+}
+
+impl ConsumerBuilder {
+    fn version_rule(&self) -> Result<Option<VersionRule>, SetupError> {
+        match &self.version_attribute {
+            Some(name) if self.key.iter().any(|key| key.name == *name) => {
+                Err(SetupError::VersionIsKey(name.clone()))
+            }
+            Some(name) => {
+                Ok(Some(VersionRule { attribute: name.clone(), from: self.version_from }))
+            }
+            None if self.version_from == VersionFrom::SequenceNumber => {
+                Err(SetupError::NoVersionAttribute)
+            }
+            None => Ok(None),
+        }
     }
 }
 

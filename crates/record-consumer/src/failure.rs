@@ -72,7 +72,9 @@ pub(crate) enum Reason {
         failure: Failure,
     },
     /// The record can never be written, and the event does not say where it came from.
-    #[error("{0}; it could not be quarantined: the event lacks its stream, shard or sequence number")]
+    #[error(
+        "{0}; it could not be quarantined: the event lacks its stream, shard or sequence number"
+    )]
     NoOrigin(String),
 }
 

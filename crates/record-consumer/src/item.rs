@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::builder::MAX_NAME_BYTES;
-use crate::number::{Decimal, OutOfRange};
 use crate::key_attributes::{KeyAttribute, KeyType};
+use crate::number::{Decimal, OutOfRange};
 use crate::table::Item;
 
 /// DynamoDB's limit on the size of an item, in bytes as DynamoDB counts them.

@@ -38,8 +38,7 @@ impl KeyAttributes {
     /// There are not one or two attributes, they have the same name, or a name is empty or longer
     /// than 255 bytes.
     pub fn new(attributes: Vec<KeyAttribute>) -> Result<Self, InvalidKeyAttributes> {
-        let has_names =
-            attributes.iter().all(|key| (1..=MAX_NAME_BYTES).contains(&key.name.len()));
+        let has_names = attributes.iter().all(|key| (1..=MAX_NAME_BYTES).contains(&key.name.len()));
         let is_valid = match attributes.as_slice() {
             [_] => has_names,
             [partition, sort] => has_names && partition.name != sort.name,

@@ -14,7 +14,7 @@ use crate::wire_size::wire_size;
 const MAX_REQUEST_BYTES: usize = 15_900_000;
 
 /// Position of an item: the index of its record in the batch, and its index in the record.
-type Position = (usize, usize);
+pub(crate) type Position = (usize, usize);
 
 /// The keys that are still to be written, by the position of the first record that waits for them.
 ///
@@ -61,8 +61,12 @@ impl PendingWrites {
 
     /// Returns a key that was not written to its place in the order.
     pub(crate) fn put_back(&mut self, write: PendingWrite) {
-        let position = write.versions.iter().map(ItemVersion::position).min();
-        self.0.insert(position.expect("a key has at least one version"), write);
+        self.0.insert(write.position(), write);
+    }
+
+    /// Returns the lowest key.
+    pub(crate) fn first(&self) -> Option<&PendingWrite> {
+        self.0.first_key_value().map(|(_, write)| write)
     }
 }
 
@@ -86,6 +90,12 @@ pub(crate) struct PendingWrite {
 }
 
 impl PendingWrite {
+    /// Returns the position of the first record that waits for the key.
+    pub(crate) fn position(&self) -> Position {
+        let positions = self.versions.iter().map(ItemVersion::position);
+        positions.min().expect("a key has at least one version")
+    }
+
     /// Returns the item to write.
     pub(crate) fn item(&self) -> &Item {
         &self.versions.last().expect("a key has at least one version").item

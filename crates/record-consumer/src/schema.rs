@@ -1,6 +1,6 @@
 //! From a plaintext to items of the table.
 
-use record_cipher::aggregate::{Member, parse_plaintext};
+use record_cipher::aggregate::{InvalidMember, Member, parse_plaintext};
 
 use crate::failure::Reason;
 use crate::item::{ItemKey, key_of, to_item};
@@ -45,7 +45,7 @@ impl Schema {
         sequence_number: &str,
     ) -> Result<Vec<Result<Entry, BadMember>>, Reason> {
         let members = parse_plaintext(plaintext)?.into_iter();
-        let entry = |member| match member {
+        let entry = |member: Result<_, InvalidMember>| match member {
             Ok(member) => self.entry(member, sequence_number),
             Err(bad) => Err(BadMember { member: Some(bad.index), reason: bad.into() }),
         };
@@ -59,9 +59,10 @@ impl Schema {
     ) -> Result<Entry, BadMember> {
         let bad = |invalid| BadMember { member: index, reason: Reason::Item(invalid) };
         let (mut item, size) = to_item(json).map_err(bad)?;
-        let version = self.version.as_ref().map(|rule| {
-            rule.apply(&mut item, size, sequence_number, index.unwrap_or_default())
-        });
+        let version = self
+            .version
+            .as_ref()
+            .map(|rule| rule.apply(&mut item, size, sequence_number, index.unwrap_or_default()));
         let version = version.transpose().map_err(bad)?;
         let key = key_of(&item, &self.key).map_err(bad)?;
         Ok(Entry { member: index, key, version, item })

@@ -1,11 +1,15 @@
 //! The DynamoDB table, behind the calls that the consumer makes.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_outcome::{Cause, Failure, Service};
+use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, PutRequest, ScalarAttributeType, TableDescription, WriteRequest,
@@ -18,43 +22,39 @@ use crate::key_attributes::{KeyAttribute, KeyAttributes, KeyType};
 /// An item of a table.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// What the consumer asks of a table.
+/// Writes items to a table.
 pub trait Table: Send + Sync + fmt::Debug {
     /// Puts up to 25 items of different keys, and returns those that were not processed.
-    fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, WriteError>>;
-
-    /// Puts an item unless the table has one of the same key whose attribute `version` is as high
-    /// or higher.
     ///
-    /// The item's own is a number or a text. Numbers have the order of their values and texts that
-    /// of their bytes. Any text is higher than any number, and an item without the attribute is
+    /// # Errors
+    /// The request failed as a whole. Its [`class`](Failure::class) decides what follows: a retryable
+    /// request is repeated; any other one is split until a single item fails, which is then rejected
+    /// ([`Class::Request`](aws_outcome::Class::Request)) or waits for an operator.
+    fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, Failure>>;
+
+    /// Puts an item unless the table has one of the same key whose attribute `version` is equal or
+    /// higher.
+    ///
+    /// The item's own version is a number or a string. Numbers are compared by value and strings by
+    /// their bytes. Any string is higher than any number, and an item without the attribute is
     /// lowest.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
     fn put_if_newer<'a>(
         &'a self,
         item: Item,
         version: &'a str,
-    ) -> BoxFuture<'a, Result<PutOutcome, WriteError>>;
+    ) -> BoxFuture<'a, Result<PutOutcome, Failure>>;
 }
 
-/// What became of an item that may be older than the table's.
+/// Outcome of a conditional put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// The table has it.
+    /// The table took the item.
     Written,
-    /// The table has an item that is as new or newer, and keeps that.
+    /// The table keeps an item that is as new or newer.
     Superseded,
-}
-
-/// Why DynamoDB failed a write request as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WriteError {
-    /// An item of the request is not valid. DynamoDB does not say which.
-    Invalid(String),
-    /// The same request may soon succeed: throttling, time-outs, trouble on the network or in
-    /// DynamoDB.
-    Unavailable(String),
-    /// The same request will fail until an operator mends something: permission, a missing table.
-    Denied(String),
 }
 
 /// A DynamoDB table.
@@ -73,7 +73,13 @@ impl DynamoDbTable {
         if !is_table_name(name) {
             return Err(SetupError::TableName(name.to_owned()));
         }
-        Ok(Self { client: aws_sdk_dynamodb::Client::new(config), name: name.to_owned() })
+        // The consumer repeats requests itself, in the order that counts. The SDK's one retry corrects
+        // the clock.
+        let retries = RetryConfig::standard()
+            .with_max_attempts(2)
+            .with_initial_backoff(Duration::from_millis(20));
+        let config = Builder::from(config).retry_config(retries).build();
+        Ok(Self { client: aws_sdk_dynamodb::Client::from_conf(config), name: name.to_owned() })
     }
 
     /// Asks DynamoDB for the table's key attributes.
@@ -81,13 +87,11 @@ impl DynamoDbTable {
     /// # Errors
     /// DynamoDB does not describe the table, or a key attribute is binary.
     pub async fn key_attributes(&self) -> Result<KeyAttributes, SetupError> {
-        let error = |code: &str| SetupError::DescribeTable {
-            table: self.name.clone(),
-            reason: code.to_owned(),
-        };
+        let error = |reason: String| SetupError::DescribeTable { table: self.name.clone(), reason };
         let output = self.client.describe_table().table_name(&self.name).send().await;
-        let output = output.map_err(|failure| error(code(&failure)))?;
-        let table = output.table.ok_or_else(|| error("the response has no description"))?;
+        let output = output.map_err(|failure| error(failed(&failure).to_string()))?;
+        let table =
+            output.table.ok_or_else(|| error("the response has no description".to_owned()))?;
         self.described_keys(&table)
     }
 
@@ -120,11 +124,11 @@ fn is_table_name(name: &str) -> bool {
 }
 
 impl Table for DynamoDbTable {
-    fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, WriteError>> {
+    fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, Failure>> {
         Box::pin(async {
             let requests = items.into_iter().map(put_request).collect();
             let request = self.client.batch_write_item().request_items(&self.name, requests);
-            let output = request.send().await.map_err(|error| write_error(&error))?;
+            let output = request.send().await.map_err(|error| failed(&error))?;
             let unprocessed = output.unprocessed_items.unwrap_or_default().into_values().flatten();
             Ok(unprocessed.filter_map(|request| Some(request.put_request?.item)).collect())
         })
@@ -134,15 +138,18 @@ impl Table for DynamoDbTable {
         &'a self,
         item: Item,
         version: &'a str,
-    ) -> BoxFuture<'a, Result<PutOutcome, WriteError>> {
+    ) -> BoxFuture<'a, Result<PutOutcome, Failure>> {
         Box::pin(async move {
             let request = self.client.put_item().table_name(&self.name);
             let own = item.get(version).expect("the item's version has been read");
             let request = only_if_newer(request, version, own);
-            match request.set_item(Some(item)).send().await {
+            let output = request.set_item(Some(item)).send().await;
+            match output.map_err(|error| failed(&error)) {
                 Ok(_) => Ok(PutOutcome::Written),
-                Err(error) if is_superseded(&error) => Ok(PutOutcome::Superseded),
-                Err(error) => Err(write_error(&error)),
+                Err(failure) if failure.cause() == Cause::ConditionFailed => {
+                    Ok(PutOutcome::Superseded)
+                }
+                Err(failure) => Err(failure),
             }
         })
     }
@@ -166,40 +173,16 @@ fn only_if_newer(
         .expression_attribute_values(":version", version.clone())
 }
 
-fn is_superseded(error: &SdkError<PutItemError>) -> bool {
-    error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception)
-}
-
 fn put_request(item: Item) -> WriteRequest {
     let put = PutRequest::builder().set_item(Some(item)).build().expect("the item is set");
     WriteRequest::builder().put_request(put).build()
 }
 
-fn write_error<E: ProvideErrorMetadata>(error: &SdkError<E>) -> WriteError {
-    let code = code(error).to_owned();
-    match error {
-        SdkError::ServiceError(answer) if answer.raw().status().is_client_error() => {
-            match code.as_str() {
-                "ValidationException" => WriteError::Invalid(code),
-                "ProvisionedThroughputExceededException"
-                | "ThrottlingException"
-                | "RequestLimitExceeded"
-                | "LimitExceededException" => WriteError::Unavailable(code),
-                _ => WriteError::Denied(code),
-            }
-        }
-        _ => WriteError::Unavailable(code),
-    }
-}
-
-/// DynamoDB's error code. Its messages may quote values of the item, so they are not used.
-fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> &str {
-    match error {
-        SdkError::TimeoutError(_) => "it did not answer in time",
-        SdkError::DispatchFailure(_) => "it could not be reached",
-        SdkError::ServiceError(answer) => answer.err().code().unwrap_or("unknown error"),
-        _ => "the answer could not be read",
-    }
+fn failed<E>(error: &SdkError<E>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    Failure::new(Service::DynamoDb, error)
 }
 
 #[cfg(test)]

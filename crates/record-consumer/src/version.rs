@@ -6,7 +6,7 @@ use std::str::FromStr;
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::item::{InvalidItemReason, InvalidItem};
+use crate::item::{InvalidItem, InvalidItemReason, check_size};
 use crate::number::Decimal;
 use crate::table::Item;
 

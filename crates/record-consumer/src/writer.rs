@@ -221,12 +221,20 @@ impl Schedule<'_> {
         }
     }
 
+    /// The item waits for an operator. So does the rest, unless a lower item is still undecided.
     fn deny(&mut self, request: Vec<PendingWrite>, failure: Failure) {
         self.denials += 1;
+        let is_lowest = request.iter().all(|write| self.is_lowest(write));
         self.fail(request, &Reason::Denied(failure.clone()));
-        if self.denials >= MAX_DENIALS {
+        if self.denials >= MAX_DENIALS && is_lowest {
             self.written.stopped = Some(Reason::Halted(failure));
         }
+    }
+
+    fn is_lowest(&self, write: &PendingWrite) -> bool {
+        let in_flight = self.in_flight.values().flatten();
+        let mut undecided = self.pending.first().into_iter().chain(in_flight);
+        undecided.all(|other| other.position() > write.position())
     }
 
     fn fail(&mut self, writes: impl IntoIterator<Item = PendingWrite>, reason: &Reason) {

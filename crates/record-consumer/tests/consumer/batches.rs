@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use record_consumer::{Item, WriteError};
+use record_consumer::Item;
 use tokio::time::Instant;
 
-use crate::fixture::{FakeTable, event, fixture, pairs};
+use crate::fixture::{FakeTable, deliver, error, event, fixture, pairs};
 
 #[tokio::test(start_paused = true)]
 async fn good_records_of_a_bad_batch_are_written() {
@@ -35,8 +35,7 @@ async fn the_last_record_of_a_key_wins_by_sequence_number() {
     // Delivered in reverse; 10 is a later number than 9, though not a later text.
     let numbered = [(10, messages[1].clone()), (9, messages[0].clone())];
     let deadline = Instant::now() + Duration::from_secs(60);
-    let response = fixture.consumer.handle(event(numbered.into_iter()), deadline).await;
-    assert!(response.batch_item_failures.is_empty());
+    assert!(deliver(&fixture.consumer, event(numbered), deadline).await.is_empty());
     assert_eq!(fixture.table.contents(), pairs(&[("a", "new")]));
 }
 
@@ -70,7 +69,7 @@ async fn requests_hold_25_items_at_most() {
 async fn what_is_left_unprocessed_or_throttled_is_sent_again() {
     let table = FakeTable::default()
         .then(|items| Ok(items[1..].to_vec()))
-        .then(|_| Err(WriteError::Unavailable("ThrottlingException".to_owned())));
+        .then(|_| Err(error("ThrottlingException")));
     let fixture = fixture(table);
     let messages = fixture.records(&[r#"{"id":"a"}"#, r#"{"id":"b"}"#, r#"{"id":"c"}"#]).await;
     assert!(fixture.handle(messages).await.is_empty());
@@ -113,7 +112,7 @@ async fn what_is_left_of_a_refused_aggregate_gives_way_to_other_records() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_not_written_reports_every_record_of_it() {
-    let denied = |_: &[Item]| Err(WriteError::Denied("AccessDeniedException".to_owned()));
+    let denied = |_: &[Item]| Err(error("AccessDeniedException"));
     let fixture = fixture(FakeTable::default().then(denied));
     let messages = fixture.records(&[r#"{"id":"a","v":"old"}"#, r#"{"id":"a","v":"new"}"#]).await;
     assert_eq!(fixture.handle(messages).await, ["1", "2"]);

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use aws_outcome::Failure;
 use event_source::{EventSourceMapping, Report, Settings, Shard};
 use proptest::prelude::*;
 use record_cipher::RecordCipher;
-use record_consumer::{Consumer, WriteError};
-use tokio::time::Instant;
+use record_consumer::Consumer;
+use record_telemetry::Deadline;
 
-use crate::fixture::{Answer, FakeQuarantine, FakeTable, builder, cipher, fixture, pairs};
+use crate::fixture::{
+    Answer, FakeQuarantine, FakeTable, builder, cipher, error, fixture, from_mapping, pairs,
+};
 
 const STREAM: &str = "arn:aws:kinesis:eu-west-1:000000000000:stream/records";
 
@@ -20,9 +23,9 @@ async fn drain(consumer: &Consumer, messages: Vec<Vec<u8>>, settings: Settings) 
     for message in messages {
         shard.push("key", message);
     }
-    let handle = |event| async {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        Ok(Some(consumer.handle(event, deadline).await))
+    let handle = |event| async move {
+        let event = from_mapping(&event);
+        Ok(Some(consumer.handle(event, Deadline::after(Duration::from_secs(10))).await))
     };
     mapping.drain(&mut shard, handle).await
 }
@@ -101,11 +104,11 @@ fn record() -> impl Strategy<Value = Record> {
     ]
 }
 
-fn write_error() -> impl Strategy<Value = Option<WriteError>> {
+fn write_error() -> impl Strategy<Value = Option<Failure>> {
     prop_oneof![
         Just(None),
-        Just(Some(WriteError::Unavailable("ThrottlingException".to_owned()))),
-        Just(Some(WriteError::Denied("AccessDeniedException".to_owned()))),
+        Just(Some(error("ThrottlingException"))),
+        Just(Some(error("AccessDeniedException"))),
     ]
 }
 

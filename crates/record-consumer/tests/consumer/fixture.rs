@@ -7,17 +7,17 @@ use std::time::{Duration, SystemTime};
 use aws_config::SdkConfig;
 use aws_lambda_events::encodings::Base64Data;
 use aws_lambda_events::event::kinesis::KinesisEvent;
+use aws_outcome::{Failure, Service};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{BoxFuture, FutureExt, pending, ready};
 use record_cipher::{Keys, RecordCipher, Suite};
-use record_consumer::{
-    Consumer, ConsumerBuilder, Item, NotStored, PutOutcome, Quarantine, Table, WriteError,
-};
+use record_consumer::{Consumer, ConsumerBuilder, Event, Item, PutOutcome, Quarantine, Table};
+use record_telemetry::Deadline;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 /// Answers a request by a script, and then takes everything.
-type Script = VecDeque<Box<dyn Fn(&[Item]) -> Result<Vec<Item>, WriteError> + Send>>;
+type Script = VecDeque<Box<dyn Fn(&[Item]) -> Result<Vec<Item>, Failure> + Send>>;
 
 #[derive(Clone, Default)]
 pub(crate) struct FakeTable {
@@ -35,23 +35,23 @@ impl std::fmt::Debug for FakeTable {
 impl FakeTable {
     pub(crate) fn then(
         self,
-        answer: impl Fn(&[Item]) -> Result<Vec<Item>, WriteError> + Send + 'static,
+        answer: impl Fn(&[Item]) -> Result<Vec<Item>, Failure> + Send + 'static,
     ) -> Self {
         self.script.lock().unwrap().push_back(Box::new(answer));
         self
     }
 
-    /// Refuses every request that has an item with this `v`.
+    /// Rejects every request that has an item with this `v`.
     pub(crate) fn rejecting(self, v: &'static str) -> Self {
-        let refuse = move |items: &[Item]| match items.iter().any(|item| text(item, "v") == v) {
-            true => Err(WriteError::Invalid("ValidationException".to_owned())),
+        let reject = move |items: &[Item]| match items.iter().any(|item| text(item, "v") == v) {
+            true => Err(error("ValidationException")),
             false => Ok(Vec::new()),
         };
-        (0..20).fold(self, |table, _| table.then(refuse))
+        (0..20).fold(self, |table, _| table.then(reject))
     }
 
     /// Answers every request with this error.
-    pub(crate) fn failing(self, error: &WriteError) -> Self {
+    pub(crate) fn failing(self, error: &Failure) -> Self {
         (0..1000).fold(self, |table, _| {
             let error = error.clone();
             table.then(move |_| Err(error.clone()))
@@ -72,7 +72,7 @@ impl FakeTable {
         self.requests.lock().unwrap().clone()
     }
 
-    fn answer(&self, items: &[Item]) -> Result<Vec<Item>, WriteError> {
+    fn answer(&self, items: &[Item]) -> Result<Vec<Item>, Failure> {
         self.requests.lock().unwrap().push(items.len());
         let answer = self.script.lock().unwrap().pop_front();
         answer.map_or_else(|| Ok(Vec::new()), |answer| answer(items))
@@ -87,7 +87,7 @@ fn text(item: &Item, name: &str) -> String {
 }
 
 impl Table for FakeTable {
-    fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, WriteError>> {
+    fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, Failure>> {
         let unprocessed = self.answer(&items);
         if let Ok(unprocessed) = &unprocessed {
             let taken = items.into_iter().filter(|item| !unprocessed.contains(item));
@@ -104,7 +104,7 @@ impl Table for FakeTable {
         &'a self,
         item: Item,
         version: &'a str,
-    ) -> BoxFuture<'a, Result<PutOutcome, WriteError>> {
+    ) -> BoxFuture<'a, Result<PutOutcome, Failure>> {
         let answer = self.answer(std::slice::from_ref(&item));
         let put = answer.map(|_| put_if_newer(&mut self.items.lock().unwrap(), item, version));
         ready(put).boxed()
@@ -133,6 +133,11 @@ fn is_newer(version: &AttributeValue, old: Option<&AttributeValue>) -> bool {
         (AttributeValue::S(_), Some(AttributeValue::N(_))) | (_, None) => true,
         _ => false,
     }
+}
+
+/// An error that DynamoDB answers to a request.
+pub(crate) fn error(code: &str) -> Failure {
+    Failure::from_code(Service::DynamoDb, code)
 }
 
 /// What a quarantine does with a document.
@@ -184,9 +189,9 @@ impl FakeQuarantine {
 }
 
 impl Quarantine for FakeQuarantine {
-    fn store(&self, key: String, document: Vec<u8>) -> BoxFuture<'_, Result<(), NotStored>> {
+    fn store(&self, key: String, document: Vec<u8>) -> BoxFuture<'_, Result<(), Failure>> {
         match self.script.lock().unwrap().pop_front() {
-            Some(Answer::Refuse) => ready(Err(NotStored("SlowDown".to_owned()))).boxed(),
+            Some(Answer::Refuse) => ready(Err(Failure::from_code(Service::S3, "SlowDown"))).boxed(),
             Some(Answer::Hang) => pending().boxed(),
             Some(Answer::Take) | None => {
                 self.documents.lock().unwrap().insert(key, document);
@@ -283,19 +288,21 @@ impl Fixture {
 }
 
 /// The sequence numbers that the consumer reports.
-pub(crate) async fn deliver(
-    consumer: &Consumer,
-    event: KinesisEvent,
-    deadline: Instant,
-) -> Vec<String> {
+pub(crate) async fn deliver(consumer: &Consumer, event: Event, deadline: Instant) -> Vec<String> {
+    let deadline = Deadline::after(deadline.saturating_duration_since(Instant::now()));
     let failures = consumer.handle(event, deadline).await.batch_item_failures.into_iter();
     failures.map(|failure| failure.item_identifier.unwrap()).collect()
 }
 
-pub(crate) fn event(records: impl IntoIterator<Item = (usize, Vec<u8>)>) -> KinesisEvent {
+pub(crate) fn event(records: impl IntoIterator<Item = (usize, Vec<u8>)>) -> Event {
     let records: Vec<_> =
         records.into_iter().map(|(number, data)| json_record(number, data)).collect();
     serde_json::from_str(&json!({ "Records": records }).to_string()).unwrap()
+}
+
+/// The event as the function gets it.
+pub(crate) fn from_mapping(event: &KinesisEvent) -> Event {
+    serde_json::from_slice(&serde_json::to_vec(event).unwrap()).unwrap()
 }
 
 /// A record as Lambda delivers it.

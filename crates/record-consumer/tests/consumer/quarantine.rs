@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use record_consumer::WriteError;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::fixture::{
-    Answer, FakeQuarantine, FakeTable, NOW, deliver, event, fixture, json_record, pairs,
+    Answer, FakeQuarantine, FakeTable, NOW, deliver, error, event, fixture, json_record, pairs,
 };
 
 #[tokio::test(start_paused = true)]
@@ -118,11 +117,8 @@ async fn only_the_refused_record_of_a_key_is_stored() {
 
 #[tokio::test(start_paused = true)]
 async fn passing_failures_are_reported_and_never_stored() {
-    for error in [
-        WriteError::Unavailable("ThrottlingException".to_owned()),
-        WriteError::Denied("AccessDeniedException".to_owned()),
-    ] {
-        let fixture = fixture(FakeTable::default().failing(&error)).with_quarantine();
+    for code in ["ThrottlingException", "AccessDeniedException"] {
+        let fixture = fixture(FakeTable::default().failing(&error(code))).with_quarantine();
         assert_eq!(fixture.handle_texts(&[r#"{"id":"a"}"#]).await, ["1"]);
         assert!(fixture.quarantined.keys().is_empty());
     }
