@@ -191,7 +191,9 @@ impl FakeQuarantine {
 impl Quarantine for FakeQuarantine {
     fn store(&self, key: String, document: Vec<u8>) -> BoxFuture<'_, Result<(), Failure>> {
         match self.script.lock().unwrap().pop_front() {
-            Some(Answer::Refuse) => ready(Err(Failure::from_code(Service::S3, "SlowDown"))).boxed(),
+            Some(Answer::Refuse) => {
+                ready(Err(Failure::from_code(Service::S3, "AccessDenied"))).boxed()
+            }
             Some(Answer::Hang) => pending().boxed(),
             Some(Answer::Take) | None => {
                 self.documents.lock().unwrap().insert(key, document);

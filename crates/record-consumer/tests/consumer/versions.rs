@@ -54,11 +54,11 @@ async fn a_record_without_a_version_is_refused_with_the_attribute_named() {
         r#"[{"id":"a","v":1},{"id":"b","v":null}]"#,
     ];
     assert!(fixture.handle_texts(&records).await.is_empty());
-    assert!(fixture.table.requests().is_empty());
+    assert_eq!(fixture.table.contents(), pairs(&[("a", "1")]));
     let expected = [
         "attribute v: the version attribute is missing",
         "attribute v: the version attribute must be a number, or a time",
-        "element [1] of the list: attribute v: the version attribute must be a number, or a time",
+        "element [1] of the aggregate: attribute v: the version attribute must be a number, or a time",
     ];
     for (reason, expected) in fixture.quarantined.reasons().iter().zip(expected) {
         assert!(reason.starts_with(expected), "{reason}");
