@@ -3,11 +3,13 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use aws_lambda_events::event::kinesis::{KinesisEvent, KinesisEventRecord};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// A batch of Kinesis records, as Lambda delivers it.
 ///
@@ -25,6 +27,20 @@ impl Event {
         self.records.sort_by(EventRecord::compare);
         self.records
     }
+}
+
+impl From<KinesisEvent> for Event {
+    fn from(event: KinesisEvent) -> Self {
+        Self { records: event.records.iter().map(|record| raw(record).into()).collect() }
+    }
+}
+
+/// Returns the record as Lambda delivers it. `aws_lambda_events` writes the time of arrival as text.
+fn raw(record: &KinesisEventRecord) -> Box<RawValue> {
+    let mut json = serde_json::to_value(record).expect("a record has string keys only");
+    let arrival = record.kinesis.approximate_arrival_timestamp.timestamp_millis();
+    json["kinesis"]["approximateArrivalTimestamp"] = json!(arrival as f64 / 1000.0);
+    to_raw_value(&json).expect("a value has string keys only")
 }
 
 /// Shows no content.
@@ -109,7 +125,7 @@ fn read<T: DeserializeOwned>(json: Option<&RawValue>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
 
@@ -176,6 +192,21 @@ mod tests {
     fn an_event_without_records_is_empty() {
         assert!(records(&json!({})).is_empty());
         assert!(records(&json!({ "Records": [] })).is_empty());
+    }
+
+    #[test]
+    fn an_event_of_aws_lambda_events_is_the_same() {
+        let mut json = record("1");
+        json["kinesis"]["approximateArrivalTimestamp"] = json!(1_545_084_650.987);
+        json["kinesis"]["partitionKey"] = json!("key");
+        let event: KinesisEvent =
+            serde_json::from_str(&json!({ "Records": [json] }).to_string()).unwrap();
+        let records = Event::from(event).into_records();
+        assert_eq!(records[0].data.as_deref(), Some([1, 2].as_slice()));
+        let raw: Value = serde_json::from_str(records[0].json.get()).unwrap();
+        for field in ["approximateArrivalTimestamp", "data", "partitionKey", "sequenceNumber"] {
+            assert_eq!(raw["kinesis"][field], json["kinesis"][field]);
+        }
     }
 
     #[test]

@@ -9,5 +9,5 @@ mod shard;
 
 pub use mapping::EventSourceMapping;
 pub use report::{Condition, Discarded, FunctionError, InvocationResult, Report};
-pub use settings::{InvalidSetting, Settings, StartingPosition};
+pub use settings::{FirstRecordReported, InvalidSetting, Settings, StartingPosition};
 pub use shard::{InvalidSequenceNumber, Shard};

@@ -162,7 +162,8 @@ impl Test {
             shard.push("key", message.clone());
         }
         let report = mapping.drain(&mut shard, |event| async {
-            let response = consumer.handle(event, Instant::now() + Duration::from_secs(2)).await;
+            let response =
+                consumer.handle(event.into(), Deadline::after(Duration::from_secs(2))).await;
             self.show(&response);
             Ok(Some(response))
         });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use aws_lambda_events::event::kinesis::KinesisEvent;
 use aws_outcome::Failure;
 use event_source::{EventSourceMapping, Report, Settings, Shard};
 use proptest::prelude::*;
@@ -11,9 +12,7 @@ use record_cipher::RecordCipher;
 use record_consumer::Consumer;
 use record_telemetry::Deadline;
 
-use crate::fixture::{
-    Answer, FakeQuarantine, FakeTable, builder, cipher, error, fixture, from_mapping, pairs,
-};
+use crate::fixture::{Answer, FakeQuarantine, FakeTable, builder, cipher, error, fixture, pairs};
 
 const STREAM: &str = "arn:aws:kinesis:eu-west-1:000000000000:stream/records";
 
@@ -23,9 +22,9 @@ async fn drain(consumer: &Consumer, messages: Vec<Vec<u8>>, settings: Settings) 
     for message in messages {
         shard.push("key", message);
     }
-    let handle = |event| async move {
-        let event = from_mapping(&event);
-        Ok(Some(consumer.handle(event, Deadline::after(Duration::from_secs(10))).await))
+    let handle = |event: KinesisEvent| async move {
+        let deadline = Deadline::after(Duration::from_secs(10));
+        Ok(Some(consumer.handle(event.into(), deadline).await))
     };
     mapping.drain(&mut shard, handle).await
 }

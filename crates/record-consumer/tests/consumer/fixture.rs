@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_lambda_events::encodings::Base64Data;
-use aws_lambda_events::event::kinesis::KinesisEvent;
 use aws_outcome::{Failure, Service};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{BoxFuture, FutureExt, pending, ready};
@@ -300,11 +299,6 @@ pub(crate) fn event(records: impl IntoIterator<Item = (usize, Vec<u8>)>) -> Even
     let records: Vec<_> =
         records.into_iter().map(|(number, data)| json_record(number, data)).collect();
     serde_json::from_str(&json!({ "Records": records }).to_string()).unwrap()
-}
-
-/// The event as the function gets it.
-pub(crate) fn from_mapping(event: &KinesisEvent) -> Event {
-    serde_json::from_slice(&serde_json::to_vec(event).unwrap()).unwrap()
 }
 
 /// A record as Lambda delivers it.
