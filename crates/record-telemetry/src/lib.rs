@@ -8,7 +8,7 @@ mod trace;
 mod variables;
 
 use std::env;
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
@@ -51,6 +51,8 @@ pub fn init_function() {
     let levels = filter(&levels.unwrap_or_default(), LevelFilter::INFO);
     let levels = levels.or(filter_fn(is_invocation_span));
     let text = fmt::layer().with_target(false).without_time().with_ansi(false).with_writer(stdout);
+    // As below.
+    let text = text.log_internal_errors(false);
     let format = env::var("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
     let layer = match format.eq_ignore_ascii_case("json") {
         true => text.json().with_filter(levels).boxed(),
@@ -66,19 +68,26 @@ pub fn init_function() {
 pub fn init_program() {
     let levels = filter(&env::var("RUST_LOG").unwrap_or_default(), LevelFilter::ERROR);
     let layer = fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr);
+    // Reporting a failed write would panic when standard error is closed.
+    let layer = layer.log_internal_errors(false);
     tracing_subscriber::registry().with(layer.with_filter(levels)).init();
 }
 
 /// Returns the filter of the logs, for a program with a subscriber of its own. It passes the levels
 /// that `directives` name, or `default` if they are empty. Crates other than sealstream's own never
-/// pass more than [`LevelFilter::INFO`]. Invalid directives are reported on standard error and
-/// ignored.
+/// pass more than [`LevelFilter::INFO`]. If a directive is invalid, that is reported on standard
+/// error, and `default` applies.
 pub fn filter<S>(directives: &str, default: LevelFilter) -> impl Filter<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let levels = EnvFilter::builder().with_default_directive(default.into());
-    levels.parse_lossy(directives).and(filter_fn(is_allowed))
+    let builder = EnvFilter::builder().with_default_directive(default.into());
+    let levels = builder.parse(directives).unwrap_or_else(|error| {
+        // Lost if standard error is closed; `eprintln!` would panic.
+        let _ = writeln!(stderr(), "invalid log level {directives:?}: {error}");
+        EnvFilter::default().add_directive(default.into())
+    });
+    levels.and(filter_fn(is_allowed))
 }
 
 /// Returns `true` for the span of an invocation. It carries the request id, so it passes at any level.

@@ -44,6 +44,17 @@ fn own_crates_log_at_the_requested_level() {
 }
 
 #[test]
+fn invalid_directives_leave_the_default_level() {
+    for directives in ["sealstream=loud", "trace,=", "sealstream[=debug"] {
+        let text = logged(directives, || {
+            tracing::info!(target: "sealstream", "marker");
+            tracing::error!(target: "sealstream", "shown");
+        });
+        assert!(text.contains("shown") && !text.contains("marker"), "{directives}: {text}");
+    }
+}
+
+#[test]
 fn other_crates_log_at_most_info() {
     for directives in ["trace", "aws_smithy_runtime=trace,hyper=debug", "record_pusherx=trace"] {
         let text = logged(directives, || {
