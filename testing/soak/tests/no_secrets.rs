@@ -16,8 +16,9 @@ use fake_aws::{Fault, Operation, Rule, Service};
 use record_cipher::{Keys, RecordCipher};
 use record_consumer::Consumer;
 use record_pusher::{Outcome, PushError, Record, RecordPusher, RecordPusherBuilder, Suite};
+use record_telemetry::Deadline;
 use soak::{BUCKET, KEY_ALIAS, REGIONS, STREAM, Stage};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -160,7 +161,8 @@ impl Test {
             shard.push("key", message.clone());
         }
         let report = mapping.drain(&mut shard, |event| async {
-            let response = consumer.handle(event, Instant::now() + Duration::from_secs(2)).await;
+            let response =
+                consumer.handle(event.into(), Deadline::after(Duration::from_secs(2))).await;
             self.show(&response);
             Ok(Some(response))
         });
