@@ -154,16 +154,6 @@ async fn an_sts_that_cannot_be_reached() {
     assert_problem(&failure, Unavailable, text);
 }
 
-#[tokio::test]
-async fn a_container_whose_credentials_endpoint_fails() {
-    let html = serve(answer(500, "text/html", "", "<html>SECRET")).await;
-    for endpoint in ["http://127.0.0.1:1", &html] {
-        let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint)];
-        let failure = failure_in("", &[], &variables).await;
-        assert_problem(&failure, Unavailable, "the credentials provider cannot be reached");
-    }
-}
-
 async fn role_failure(sts: &str) -> Failure {
     let profiles = format!(
         "[profile dev]\n{ROLE}\nsource_profile = keys\n[profile keys]\n\
