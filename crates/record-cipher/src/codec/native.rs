@@ -1,4 +1,4 @@
-//! Messages by [`esdk_message`], with materials from the caching CMM.
+//! Codec by [`esdk_message`], with materials from the caching CMM.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,9 +15,10 @@ use esdk_message::{
 };
 use tokio::task::spawn_blocking;
 
-use crate::cipher::Suite;
-use crate::engine::{Context, no_data_key, no_usable_key, suite_and_policy};
+use crate::codec::{no_data_key, no_usable_key, suite_and_policy};
+use crate::context::Context;
 use crate::error::CipherError;
+use crate::options::Suite;
 
 /// Longest plaintext or message that is computed on the async worker that asks, in bytes: some
 /// tens of microseconds. Longer ones, and signatures, go to Tokio's blocking threads.
@@ -57,7 +58,7 @@ impl Native {
         let frame_length = self.frame_length;
         compute(key.suite(), length, move || key.encrypt(&plaintext, frame_length))
             .await?
-            .map_err(|_| CipherError::Engine("the message could not be encoded"))
+            .map_err(|_| CipherError::Internal("the message could not be encoded"))
     }
 
     pub(super) async fn decrypt(&self, bytes: Vec<u8>) -> Result<(Vec<u8>, Context), CipherError> {
@@ -84,7 +85,9 @@ async fn compute<T: Send + 'static>(
 ) -> Result<T, CipherError> {
     match suite {
         esdk_message::Suite::Unsigned if bytes <= MAX_ON_WORKER => Ok(work()),
-        _ => spawn_blocking(work).await.map_err(|_| CipherError::Engine("it panicked")),
+        _ => {
+            spawn_blocking(work).await.map_err(|_| CipherError::Internal("a computation panicked"))
+        }
     }
 }
 
@@ -94,7 +97,7 @@ fn encryption_request(
     plaintext_length: usize,
 ) -> Result<GetEncryptionMaterialsInput, CipherError> {
     let length = i64::try_from(plaintext_length)
-        .map_err(|_| CipherError::Engine("the plaintext is too long"))?;
+        .map_err(|_| CipherError::Internal("the plaintext is too long"))?;
     let (suite, policy) = suite_and_policy(suite);
     GetEncryptionMaterialsInput::builder()
         .algorithm_suite_id(suite)
@@ -102,7 +105,7 @@ fn encryption_request(
         .encryption_context(context)
         .max_plaintext_length(length)
         .build()
-        .map_err(|_| CipherError::Engine("it refused a request for materials"))
+        .map_err(|_| CipherError::Internal("a request for materials was refused"))
 }
 
 fn decryption_request(
@@ -130,7 +133,7 @@ fn decryption_request(
             .encrypted_data_keys(keys)
             .build()
     });
-    input.map_err(|_| CipherError::Engine("it refused a request for materials"))
+    input.map_err(|_| CipherError::Internal("a request for materials was refused"))
 }
 
 /// Done once per data key: the materials keep the result.
@@ -155,7 +158,7 @@ fn encryption_key(materials: &EncryptionMaterials) -> Result<EncryptionKey, Ciph
     };
     prepare()
         .and_then(Result::ok)
-        .ok_or(CipherError::Engine("its materials do not fit the message format"))
+        .ok_or(CipherError::Internal("the materials do not fit the message format"))
 }
 
 /// Done once per data key: the materials keep the result.
@@ -164,14 +167,14 @@ fn decryption_key(materials: &DecryptionMaterials) -> Result<DecryptionKey, Ciph
     let data_key = materials
         .plaintext_data_key
         .as_ref()
-        .ok_or(CipherError::Engine("its materials hold no data key"))?;
+        .ok_or(CipherError::Internal("the materials contain no data key"))?;
     DecryptionKey::new(data_key.as_ref(), verification_key).map_err(CipherError::from)
 }
 
 impl From<Error> for CipherError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Crypto => Self::Engine("the cryptographic library failed"),
+            Error::Crypto => Self::Internal("the cryptographic library failed"),
             error => Self::Message(error),
         }
     }

@@ -1,4 +1,4 @@
-//! Messages by the AWS Encryption SDK's own `encrypt` and `decrypt`.
+//! Codec by the AWS Encryption SDK's own `encrypt` and `decrypt`.
 //!
 //! The SDK computes, and calls KMS, on the thread that polls it, so all of it runs on Tokio's
 //! blocking threads.
@@ -15,9 +15,9 @@ use esdk_caching_cmm::CachingCmm;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use crate::cipher::Suite;
-use crate::engine::{MAX_ENCRYPTED_DATA_KEYS, no_data_key, no_usable_key};
+use crate::codec::{MAX_ENCRYPTED_DATA_KEYS, no_data_key, no_usable_key};
 use crate::error::{CipherError, SetupError};
+use crate::options::Suite;
 
 /// The SDK recurses once per frame, about 600 bytes deep in a build without optimisation: more
 /// frames than this could overflow [`STACK`], and so end the process.
@@ -75,7 +75,8 @@ impl AwsEsdk {
         let output = off_the_workers(move || Handle::current().block_on(request.send()))
             .await?
             .map_err(encryption_error)?;
-        let ciphertext = output.ciphertext.ok_or(CipherError::Engine("it returned no message"))?;
+        let ciphertext =
+            output.ciphertext.ok_or(CipherError::Internal("aws-esdk returned no message"))?;
         Ok(ciphertext.into_inner())
     }
 
@@ -92,7 +93,8 @@ impl AwsEsdk {
         let output = off_the_workers(move || Handle::current().block_on(request.send()))
             .await?
             .map_err(decryption_error)?;
-        let plaintext = output.plaintext.ok_or(CipherError::Engine("it returned no plaintext"))?;
+        let plaintext =
+            output.plaintext.ok_or(CipherError::Internal("aws-esdk returned no plaintext"))?;
         Ok((plaintext.into_inner(), output.encryption_context.unwrap_or_default()))
     }
 }
@@ -101,13 +103,13 @@ async fn off_the_workers<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CipherError> {
     let with_room = || stacker::grow(STACK, work);
-    spawn_blocking(with_room).await.map_err(|_| CipherError::Engine("it panicked"))
+    spawn_blocking(with_room).await.map_err(|_| CipherError::Internal("a computation panicked"))
 }
 
 fn encryption_error(error: Error) -> CipherError {
     match error {
         Error::AwsCryptographicMaterialProvidersError { error } => no_data_key(&error),
-        _ => CipherError::Engine("it could not encrypt"),
+        _ => CipherError::Internal("aws-esdk could not encrypt"),
     }
 }
 

@@ -1,25 +1,22 @@
-//! The seam between records and messages: who encodes and decodes.
+//! Encoding and decoding of messages, by either engine.
 
+mod aws_esdk;
 mod native;
-mod vendor;
 
-use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
-
-use aws_esdk::material_providers::types::error::Error as MaterialsError;
-use aws_esdk::material_providers::types::{
+use ::aws_esdk::material_providers::types::error::Error as MaterialsError;
+use ::aws_esdk::material_providers::types::{
     AlgorithmSuiteId, CommitmentPolicy, EsdkAlgorithmSuiteId, EsdkCommitmentPolicy,
 };
 use esdk_caching_cmm::CachingCmm;
 use esdk_message::{Limits, UnverifiedMessage};
 
-use crate::cipher::Suite;
+use crate::context::Context;
 use crate::error::{CipherError, SetupError};
 use crate::kms_failure::kms_failure;
+use crate::options::{Engine, Suite};
 
+use aws_esdk::AwsEsdk;
 use native::Native;
-use vendor::AwsEsdk;
 
 /// More encrypted data keys than a record for every AWS Region would have. Without a limit, a
 /// forged message could make one decryption call KMS 65,535 times.
@@ -28,54 +25,14 @@ const MAX_ENCRYPTED_DATA_KEYS: u16 = 64;
 /// More pairs than any record has, which is two.
 const MAX_CONTEXT_PAIRS: u16 = 64;
 
-/// Who encodes and decodes messages. Both make the same messages, and read each other's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Engine {
-    /// [`esdk_message`], many times faster.
-    #[default]
-    Native,
-    /// The AWS Encryption SDK's own `encrypt` and `decrypt`, for those whose policy wants the
-    /// vendor's code.
-    AwsEsdk,
-}
-
-impl FromStr for Engine {
-    type Err = InvalidEngine;
-
-    fn from_str(name: &str) -> Result<Self, InvalidEngine> {
-        match name {
-            "native" => Ok(Self::Native),
-            "aws-esdk" => Ok(Self::AwsEsdk),
-            _ => Err(InvalidEngine),
-        }
-    }
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Native => "native",
-            Self::AwsEsdk => "aws-esdk",
-        })
-    }
-}
-
-/// The name of an engine that there is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the engines are 'native' and 'aws-esdk'")]
-pub struct InvalidEngine;
-
-/// An encryption context.
-pub(crate) type Context = HashMap<String, String>;
-
-/// The engine of a cipher.
+/// Encodes and decodes messages with the engine of a cipher.
 #[derive(Debug, Clone)]
-pub(crate) enum Messages {
+pub(crate) enum Codec {
     Native(Native),
     AwsEsdk(AwsEsdk),
 }
 
-impl Messages {
+impl Codec {
     pub(crate) fn new(
         engine: Engine,
         cmm: CachingCmm,
@@ -117,7 +74,7 @@ impl Messages {
     ) -> Result<UnverifiedMessage<'a>, CipherError> {
         let frames = match self {
             Self::Native(_) => u32::MAX,
-            Self::AwsEsdk(_) => vendor::MAX_FRAMES,
+            Self::AwsEsdk(_) => aws_esdk::MAX_FRAMES,
         };
         let limits = Limits {
             encrypted_data_keys: MAX_ENCRYPTED_DATA_KEYS.into(),
@@ -130,7 +87,7 @@ impl Messages {
 
 /// Why there are no materials to encrypt with.
 fn no_data_key(error: &MaterialsError) -> CipherError {
-    kms_failure(error).unwrap_or(CipherError::Engine("it could not make a data key"))
+    kms_failure(error).unwrap_or(CipherError::Internal("no data key could be made"))
 }
 
 /// Why there are no materials to decrypt with.
