@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use crate::push::args::PushArgs;
 use crate::resume::ResumeArgs;
-use crate::tail::TailSettings;
+use crate::tail::TailArgs;
 
 /// Push, read and repair encrypted records in Amazon Kinesis
 #[derive(Debug, Parser)]
@@ -22,7 +22,7 @@ pub(crate) enum SubCommand {
     /// Send messages that an earlier push left in a spool file
     Resume(ResumeArgs),
     /// Follow a stream and print its records decrypted
-    Tail(Box<TailSettings>),
+    Tail(Box<TailArgs>),
     /// Print the completion script for a shell
     Completions {
         /// The shell

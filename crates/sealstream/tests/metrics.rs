@@ -62,9 +62,12 @@ async fn push_appends_what_it_did_to_a_file() {
     let (here, there) = (counts(&here), counts(&there));
     let some = |line: &Value, name: &str| line[name].as_u64().unwrap();
     assert_eq!((some(&here, "MessagesDelivered"), some(&here, "MessagesUndelivered")), (2, 0));
-    assert!(some(&here, "ThrottledTries") > 0 && some(&here, "FailedTries") == 0, "{here}");
+    assert!(some(&here, "ThrottledAttempts") > 0 && some(&here, "FailedAttempts") == 0, "{here}");
     assert_eq!((some(&there, "MessagesDelivered"), some(&there, "MessagesUndelivered")), (0, 2));
-    assert!(some(&there, "FailedTries") > 0 && some(&there, "ThrottledTries") == 0, "{there}");
+    assert!(
+        some(&there, "FailedAttempts") > 0 && some(&there, "ThrottledAttempts") == 0,
+        "{there}"
+    );
     assert_eq!((some(&there, "BytesDelivered"), some(&there, "KmsCalls")), (0, 1));
 
     // What nothing happens in is not there, and what was there stays.

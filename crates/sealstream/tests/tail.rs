@@ -261,8 +261,12 @@ async fn one_shard_is_read_to_its_end_alone() {
 
     let tailed = fixture.tail(&["--shard", FIRST]).await;
     assert_eq!(tailed.code, Some(2));
-    let reason = format!("it has no shard {FIRST} since latest, but {}", children.join(", "));
-    assert!(tailed.messages.contains(&reason), "{tailed:?}");
+    let expected = format!(
+        "error: the stream has no shard {FIRST} with records since latest\n  \
+         choose --shard from {}\n",
+        children.join(", ")
+    );
+    assert_eq!(tailed.messages, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,7 +308,7 @@ async fn who_may_not_decrypt_is_told_once_what_is_missing() {
     let key = kms_key_arn(REGION, ALIAS);
     let expected = format!(
         "error: not allowed to decrypt the records of stream records in eu-west-1: AWS KMS denied \
-         access; the caller needs kms:Decrypt on {key}, with the encryption context stream=records\n"
+         access\n  allow the caller kms:Decrypt on {key}, with the encryption context stream=records\n"
     );
     assert_eq!(tailed.messages, expected);
 }
@@ -372,13 +376,13 @@ async fn an_output_that_nobody_reads_does_not_hold_up_a_signal() {
 async fn a_stream_that_cannot_be_read_is_named() {
     let fixture = Fixture::new(1).await;
     let tailed = fixture.tail(&["--stream", "missing"]).await;
-    assert_eq!(tailed.code, Some(2));
+    assert_eq!(tailed.code, Some(3));
     let reason = "error: cannot read stream missing in eu-west-1: ResourceNotFoundException";
     assert!(tailed.messages.starts_with(reason), "{tailed:?}");
 
     fixture.aws.faults().inject(Rule::new(Fault::AccessDenied).operation(Operation::GetRecords));
     let tailed = fixture.tail(&[]).await;
-    assert_eq!(tailed.code, Some(2));
+    assert_eq!(tailed.code, Some(3));
     let reason = "error: cannot read stream records in eu-west-1: AccessDeniedException";
     assert!(tailed.messages.starts_with(reason), "{tailed:?}");
 }
@@ -397,7 +401,7 @@ async fn without_a_region_it_says_what_to_set() {
     command.env_remove("AWS_REGION").env("AWS_EC2_METADATA_DISABLED", "true");
     let tailed = Tailed::of(command.spawn().unwrap()).await;
     assert_eq!(tailed.code, Some(2));
-    assert_eq!(tailed.messages, "error: no Region is set; give --region or set AWS_REGION\n");
+    assert_eq!(tailed.messages, "error: no Region is set\n  set --region or AWS_REGION\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 
-use crate::tail::kinesis::Record;
+use crate::stream::kinesis::Record;
 use crate::tail::printer::Lines;
 
 /// How often a record is decrypted again after a failure that may pass, in which time AWS KMS is

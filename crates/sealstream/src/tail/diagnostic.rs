@@ -5,7 +5,7 @@ use std::fmt;
 /// Something that a user wants to know. Its text holds nothing of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 
-pub(crate) enum Notice {
+pub(crate) enum Diagnostic {
     /// A record was not printed.
     Unreadable {
         /// The shard that has it.
@@ -31,7 +31,7 @@ pub(crate) enum Notice {
     },
 }
 
-impl fmt::Display for Notice {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { shard, sequence_number, reason } => {

@@ -14,13 +14,13 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::stream::kinesis::{Kinesis, Position, ReadError, Record, Shard, StreamApi};
+use crate::stream::reader::Reader;
+use crate::tail::args::TailArgs;
 use crate::tail::decode::{DecodeError, Decoder};
-use crate::tail::diagnostic::Notice;
+use crate::tail::diagnostic::Diagnostic;
 use crate::tail::error::TailError;
-use crate::tail::kinesis::{Kinesis, Position, ReadError, Record, Shard, StreamApi};
 use crate::tail::printer::{Ended, Lines, Printer};
-use crate::tail::reader::Reader;
-use crate::tail::settings::TailSettings;
 use crate::tail::shards::Shards;
 
 /// Answers of Kinesis, each of up to 10 MiB, that are in memory at once, whatever the number of
@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) struct Summary {
     /// Records that were printed.
     pub(crate) records: u64,
-    /// Kinesis records that were not, each of which was the subject of a [`Notice`].
+    /// Kinesis records that were not, each of which was the subject of a [`Diagnostic`].
     pub(crate) unreadable: u64,
     /// Shards that were read.
     pub(crate) shards: usize,
@@ -54,11 +54,11 @@ pub(crate) struct Summary {
 /// # Errors
 /// [`TailError`]; one record that cannot be decrypted is none.
 pub(crate) async fn tail(
-    settings: &TailSettings,
+    settings: &TailArgs,
     config: &SdkConfig,
     stop: &CancellationToken,
     output: impl Write + Send + 'static,
-    notify: impl Fn(Notice) + Send + Sync + 'static,
+    notify: impl Fn(Diagnostic) + Send + Sync + 'static,
 ) -> Result<Summary, TailError> {
     let region = config.region().ok_or(TailError::NoRegion)?.to_string();
     let decoder = Decoder {
@@ -84,11 +84,11 @@ pub(crate) async fn tail(
 /// What all shards' tasks share.
 struct Work {
     api: Arc<dyn StreamApi>,
-    settings: TailSettings,
+    settings: TailArgs,
     region: String,
     decoder: Decoder,
     unreadable: AtomicU64,
-    notify: Box<dyn Fn(Notice) + Send + Sync>,
+    notify: Box<dyn Fn(Diagnostic) + Send + Sync>,
     room: Arc<Semaphore>,
 }
 
@@ -147,7 +147,7 @@ impl Work {
                 shards.add(children);
             } else if !children.is_empty() {
                 let children = children.into_iter().map(|child| child.id).collect();
-                (self.notify)(Notice::Closed { shard, children });
+                (self.notify)(Diagnostic::Closed { shard, children });
             }
         }
     }
@@ -157,13 +157,12 @@ impl Work {
             ReadError::Passing(reason) | ReadError::Refused(reason) => self.stream_error(reason),
             ReadError::Expired => self.stream_error("the list of shards took too long".into()),
         })?;
-        let Some(wanted) = &self.settings.shard else { return Ok(shards) };
+        let Some(shard) = &self.settings.shard else { return Ok(shards) };
         let ids: Vec<_> = shards.iter().map(|shard| shard.id.clone()).collect();
-        shards.retain(|shard| shard.id == *wanted);
+        shards.retain(|candidate| candidate.id == *shard);
         if shards.is_empty() {
-            let (since, ids) = (self.settings.since, ids.join(", "));
-            let reason = format!("it has no shard {wanted} since {since}, but {ids}");
-            return Err(self.stream_error(reason));
+            let (shard, since) = (shard.clone(), self.settings.since);
+            return Err(TailError::NoSuchShard { shard, since, shards: ids.join(", ") });
         }
         Ok(shards)
     }
@@ -176,7 +175,7 @@ impl Work {
         position: Position,
         lines: Sender<Lines>,
     ) -> Result<(String, Vec<Shard>), TailError> {
-        let waiting = |reason| (self.notify)(Notice::Waiting { shard: shard.clone(), reason });
+        let waiting = |reason| (self.notify)(Diagnostic::Waiting { shard: shard.clone(), reason });
         let mut reader = Reader::new(self.api.clone(), shard.clone(), position, self.room.clone());
         loop {
             let read = reader.next(&waiting).await;
@@ -197,7 +196,7 @@ impl Work {
         lines: &Sender<Lines>,
     ) -> Result<(), TailError> {
         let waiting = |error: &CipherError| {
-            (self.notify)(Notice::Waiting { shard: shard.into(), reason: error.to_string() });
+            (self.notify)(Diagnostic::Waiting { shard: shard.into(), reason: error.to_string() });
         };
         match self.decoder.lines(shard, record, waiting).await {
             Ok(decoded) => {
@@ -211,7 +210,7 @@ impl Work {
             }
             Err(error) => {
                 self.unreadable.fetch_add(1, Relaxed);
-                (self.notify)(Notice::Unreadable {
+                (self.notify)(Diagnostic::Unreadable {
                     shard: shard.to_owned(),
                     sequence_number: record.sequence_number.clone(),
                     reason: error.to_string(),

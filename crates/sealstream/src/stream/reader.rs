@@ -7,7 +7,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-use crate::tail::kinesis::{Page, Position, ReadError, StreamApi};
+use crate::stream::kinesis::{Page, Position, ReadError, StreamApi};
 
 /// A shard can be read five times and gives 2 MB a second, to all that read it together ("Quotas and
 /// limits" of the Kinesis Data Streams developer guide). Half of the bytes and a fifth of the reads
@@ -120,7 +120,7 @@ mod tests {
     use futures::future::{BoxFuture, FutureExt};
 
     use super::*;
-    use crate::tail::kinesis::{Record, Shard};
+    use crate::stream::kinesis::{Record, Shard};
 
     type Answer = Result<Page, ReadError>;
 

@@ -32,7 +32,7 @@ SIGINT (Ctrl-C) and SIGTERM end the program; a second one ends it at once.";
 /// are flags only.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct TailSettings {
+pub(crate) struct TailArgs {
     /// Name of the Kinesis stream
     #[arg(long, env)]
     pub(crate) stream: StreamName,
@@ -80,7 +80,7 @@ pub(crate) struct TailSettings {
     pub(crate) with_metadata: bool,
 }
 
-impl TailSettings {
+impl TailArgs {
     pub(crate) async fn cipher(&self, config: &SdkConfig) -> Result<RecordCipher, SetupError> {
         let mut settings = DecryptSettings::with_keys(self.cmk_arn.clone());
         settings.engine = self.engine;

@@ -1,0 +1,4 @@
+//! Reading a Kinesis stream.
+
+pub(crate) mod kinesis;
+pub(crate) mod reader;
