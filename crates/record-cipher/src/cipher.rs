@@ -119,9 +119,8 @@ impl RecordCipher {
     ) -> Result<Vec<u8>, CipherError> {
         // Nothing of this is authenticated. It serves to refuse a record without a call to KMS.
         let claims = self.messages.parse(&message)?;
-        let claimed =
-            claims.encryption_context().iter().find(|(key, _)| *key == STREAM_CONTEXT_KEY);
-        check_stream(stream, claimed.map(|(_, stream)| *stream))?;
+        let claimed = claims.encryption_context().find(|(key, _)| *key == STREAM_CONTEXT_KEY);
+        check_stream(stream, claimed.map(|(_, stream)| stream))?;
         let (plaintext, context) = self.messages.decrypt(message).await?;
         // Now authenticated, and so the check that counts.
         check_stream(stream, context.get(STREAM_CONTEXT_KEY).map(String::as_str))?;

@@ -149,9 +149,9 @@ impl Regions {
 
     /// The Regions that cannot read the message, because their keys were down when its data key was
     /// made.
-    pub(crate) fn missing(&self, message: &UnverifiedMessage<'_>) -> Vec<RegionName> {
+    pub(crate) fn missing(&self, message: &UnverifiedMessage<impl AsRef<[u8]>>) -> Vec<RegionName> {
         let can_read = |region: &&Regional| {
-            message.encrypted_data_keys().iter().any(|key| is_in(key.provider_info, &region.name))
+            message.encrypted_data_keys().any(|key| is_in(key.provider_info, &region.name))
         };
         let missing = self.0.regions.iter().filter(|region| !can_read(region));
         missing.map(|region| region.name.clone()).collect()

@@ -111,19 +111,18 @@ impl Messages {
     }
 
     /// What a message says of itself, within the limits of this engine.
-    pub(crate) fn parse<'a>(
+    pub(crate) fn parse<B: AsRef<[u8]>>(
         &self,
-        message: &'a [u8],
-    ) -> Result<UnverifiedMessage<'a>, CipherError> {
+        message: B,
+    ) -> Result<UnverifiedMessage<B>, CipherError> {
         let frames = match self {
             Self::Native(_) => u32::MAX,
             Self::AwsEsdk(_) => vendor::MAX_FRAMES,
         };
-        let limits = Limits {
-            encrypted_data_keys: MAX_ENCRYPTED_DATA_KEYS.into(),
-            context_pairs: MAX_CONTEXT_PAIRS.into(),
-            frames,
-        };
+        let limits = Limits::new()
+            .max_encrypted_data_keys(MAX_ENCRYPTED_DATA_KEYS)
+            .max_context_pairs(MAX_CONTEXT_PAIRS)
+            .max_frames(frames);
         Ok(UnverifiedMessage::parse(message, limits)?)
     }
 }

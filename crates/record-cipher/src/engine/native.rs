@@ -61,16 +61,14 @@ impl Native {
     }
 
     pub(super) async fn decrypt(&self, bytes: Vec<u8>) -> Result<(Vec<u8>, Context), CipherError> {
-        let message = UnverifiedMessage::parse(&bytes, Limits::default())?;
+        let message = UnverifiedMessage::parse(bytes, Limits::default())?;
         let suite = message.suite();
         let input = decryption_request(&message)?;
         let materials =
             self.cmm.decryption_materials(input).await.map_err(|error| no_usable_key(&error))?;
         let key = materials.prepared(decryption_key)?;
-        let decrypted = compute(suite, bytes.len(), move || {
-            UnverifiedMessage::parse(&bytes, Limits::default())?.decrypt(&key)
-        })
-        .await??;
+        let length = message.bytes().len();
+        let decrypted = compute(suite, length, move || message.decrypt(&key)).await??;
         let context = decrypted.encryption_context.into_iter().collect();
         Ok((decrypted.plaintext.into_vec(), context))
     }
@@ -106,15 +104,15 @@ fn encryption_request(
 }
 
 fn decryption_request(
-    message: &UnverifiedMessage<'_>,
+    message: &UnverifiedMessage<impl AsRef<[u8]>>,
 ) -> Result<DecryptMaterialsInput, CipherError> {
     let suite = match message.suite() {
-        esdk_message::Suite::Signed => Suite::Signed,
         esdk_message::Suite::Unsigned => Suite::Unsigned,
+        _ => Suite::Signed,
     };
-    let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
-    let context: HashMap<_, _> = message.encryption_context().iter().map(owned).collect();
-    let keys = message.encrypted_data_keys().iter().map(|key| {
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let context: HashMap<_, _> = message.encryption_context().map(owned).collect();
+    let keys = message.encrypted_data_keys().map(|key| {
         WrappedKey::builder()
             .key_provider_id(key.provider_id)
             .key_provider_info(Blob::new(key.provider_info))
