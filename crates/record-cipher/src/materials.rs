@@ -10,9 +10,7 @@ use esdk_caching_cmm::{
     AlgorithmSuiteId, DecryptionRequest, EncryptionContext, EncryptionRequest, Materials,
     MaterialsManager,
 };
-use esdk_message::{
-    DecryptionKey, EncryptedDataKey, EncryptionKey, PUBLIC_KEY_CONTEXT_KEY, Suite,
-};
+use esdk_message::{DecryptionKey, EncryptedDataKey, EncryptionKey, PUBLIC_KEY_CONTEXT_KEY, Suite};
 
 use crate::error::CipherError;
 use crate::kms::{Discovery, NewDataKey, Regions, StrictKeys};
@@ -66,7 +64,7 @@ impl MaterialsManager for Keyring {
             Suite::Signed => Some(new_signing_key(&mut context)?),
             _ => None,
         };
-        let signing_key = signing_key.as_ref().map(AsRef::as_ref);
+        let signing_key = signing_key.as_ref().map(|der| (**der).as_ref());
         let NewDataKey { plaintext, encrypted, missing_regions } =
             self.new_data_key(&context).await?;
         let pairs = context.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -124,7 +122,7 @@ fn new_signing_key(
     let failed = |Unspecified| CipherError::Internal("the cryptographic library failed");
     let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).map_err(failed)?;
     let point: EcPublicKeyCompressedBin<'_> = pair.public_key().as_be_bytes().map_err(failed)?;
-    context.insert(PUBLIC_KEY_CONTEXT_KEY.to_owned(), BASE64_STANDARD.encode(point));
+    context.insert(PUBLIC_KEY_CONTEXT_KEY.to_owned(), BASE64_STANDARD.encode(point.as_ref()));
     pair.private_key().as_der().map_err(failed)
 }
 

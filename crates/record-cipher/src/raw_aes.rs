@@ -38,7 +38,8 @@ impl RawAes {
         let data_key = DataKey::generate().ok_or(FAILED)?;
         let mut sealed = Zeroizing::new(data_key.as_bytes().to_vec());
         let nonce = self.0.seal_in_place_append_tag(Aad::from(serialize(context)), &mut *sealed);
-        let info = [provider_info_prefix().as_slice(), nonce.map_err(|_| FAILED)?.as_ref()].concat();
+        let info =
+            [provider_info_prefix().as_slice(), nonce.map_err(|_| FAILED)?.as_ref()].concat();
         Ok((data_key, EncryptedDataKey::new(NAMESPACE, info, sealed.as_slice())))
     }
 

@@ -40,7 +40,10 @@ pub(crate) struct StrictKey {
 
 impl StrictKeys {
     /// Source: AWS Encryption SDK specification, `framework/aws-kms/aws-kms-mrk-keyring.md`.
-    pub(crate) async fn decrypt(&self, request: &DecryptionRequest) -> Result<DataKey, CipherError> {
+    pub(crate) async fn decrypt(
+        &self,
+        request: &DecryptionRequest,
+    ) -> Result<DataKey, CipherError> {
         let wrapped = wrapped_keys(request)?;
         let mut attempts = Attempts::of(&request.encryption_context);
         for StrictKey { arn, kms } in &self.0 {
@@ -72,12 +75,15 @@ pub(crate) struct Discovery {
 impl Discovery {
     /// Source: AWS Encryption SDK specification,
     /// `framework/aws-kms/aws-kms-mrk-discovery-keyring.md`.
-    pub(crate) async fn decrypt(&self, request: &DecryptionRequest) -> Result<DataKey, CipherError> {
+    pub(crate) async fn decrypt(
+        &self,
+        request: &DecryptionRequest,
+    ) -> Result<DataKey, CipherError> {
         let mut attempts = Attempts::of(&request.encryption_context);
         let mut seen = HashSet::new();
-        let usable = wrapped_keys(request)?.into_iter().filter_map(|wrapped| {
-            Some((self.key_here(wrapped.arn)?, wrapped.ciphertext))
-        });
+        let usable = wrapped_keys(request)?
+            .into_iter()
+            .filter_map(|wrapped| Some((self.key_here(wrapped.arn)?, wrapped.ciphertext)));
         let distinct =
             usable.filter(|(arn, ciphertext)| seen.insert((arn.to_string(), *ciphertext)));
         for (arn, ciphertext) in distinct.take(MAX_DISCOVERY_CALLS) {

@@ -150,7 +150,10 @@ impl State {
     ) -> Result<Option<Encrypted<'a>>, CipherError> {
         match region.encrypt(plaintext, context).await {
             Ok(encrypted) => Ok(Some(encrypted)),
-            Err(error) => self.tolerate(region, context, error).map(|_| None),
+            Err(error) => {
+                self.tolerate(region, context, error)?;
+                Ok(None)
+            }
         }
     }
 
@@ -174,11 +177,7 @@ impl State {
     }
 }
 
-async fn wait_for_recovery(
-    state: Weak<State>,
-    region: Arc<Regional>,
-    context: EncryptionContext,
-) {
+async fn wait_for_recovery(state: Weak<State>, region: Arc<Regional>, context: EncryptionContext) {
     while let Some(recheck_after) = state.upgrade().map(|state| state.recheck_after) {
         tokio::time::sleep(recheck_after).await;
         // Probes the key by generating and discarding a data key.

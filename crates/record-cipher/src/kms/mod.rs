@@ -11,7 +11,7 @@ mod error;
 pub(crate) use client::{Clients, KmsClient};
 pub(crate) use data_key::DataKey;
 pub(crate) use decrypt::{Discovery, StrictKey, StrictKeys};
-pub(crate) use encrypt::{Regional, Regions};
+pub(crate) use encrypt::{NewDataKey, Regional, Regions};
 pub use error::KmsError;
 
 /// The provider id of data keys that KMS encrypted.

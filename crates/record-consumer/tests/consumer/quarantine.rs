@@ -32,7 +32,7 @@ async fn records_that_can_never_be_written_are_stored_and_the_batch_goes_on() {
     let expected = [
         "the message was refused: the authentication tag",
         "the record was encrypted for stream other, not for stream records",
-        "the message was refused: the data is no AWS Encryption SDK message",
+        "the message was refused: the data is not an AWS Encryption SDK message",
         "the plaintext is not valid JSON (line 1, column 2)",
         "attribute id: the table's key attribute is missing",
         "DynamoDB refused the item: ValidationException",
