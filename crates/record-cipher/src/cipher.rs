@@ -64,7 +64,7 @@ impl RecordCipher {
         stream: &StreamName,
         plaintext: Vec<u8>,
     ) -> Result<Encrypted, CipherError> {
-        self.codec.encrypt(context_for(stream), plaintext).await
+        Box::pin(self.codec.encrypt(context_for(stream), plaintext)).await
     }
 
     /// Decrypts a message that came from `stream`.
@@ -83,7 +83,7 @@ impl RecordCipher {
         let claimed = claims.find(|(key, _)| *key == STREAM_CONTEXT_KEY);
         check_stream(stream, claimed.map(|(_, stream)| stream))?;
         drop(claims);
-        let (plaintext, context) = self.codec.decrypt(message).await?;
+        let (plaintext, context) = Box::pin(self.codec.decrypt(message)).await?;
         // Authenticated now, so this is the check that counts.
         check_stream(stream, context.get(STREAM_CONTEXT_KEY).map(String::as_str))?;
         Ok(plaintext)
