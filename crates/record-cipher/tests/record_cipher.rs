@@ -207,6 +207,35 @@ async fn settings_are_checked_when_built() {
 }
 
 #[tokio::test]
+async fn discovery_and_alias_names_need_a_region() {
+    let mut config = sdk_config(NOWHERE).into_builder();
+    config.set_region(None);
+    let config = config.build();
+    let accounts = vec!["000000000000".to_owned()];
+    let discovery = Keys::Discover { partition: "aws".to_owned(), accounts };
+    let alias = Keys::Decrypt(vec!["alias/records".parse().unwrap()]);
+    for (keys, what) in [(discovery, "key discovery"), (alias, "an alias name")] {
+        let error = RecordCipher::builder(keys, &config).build().await.unwrap_err();
+        assert!(matches!(error, SetupError::NoRegion(_)), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn keys_for_decryption_do_not_encrypt() {
+    let arn = "arn:aws:kms:eu-west-1:000000000000:key/1";
+    let accounts = vec!["000000000000".to_owned()];
+    for keys in [
+        Keys::Decrypt(vec![arn.parse().unwrap()]),
+        Keys::Discover { partition: "aws".to_owned(), accounts },
+    ] {
+        let cipher = RecordCipher::builder(keys, &sdk_config(NOWHERE)).build().await.unwrap();
+        let error = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap_err();
+        assert!(error.to_string().contains("for decryption only"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn the_native_engine_runs_on_any_runtime() {
     let cipher = cipher().await;
     let message = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap().message;
