@@ -45,10 +45,10 @@ pub enum Operation {
     ListShards,
     /// Kinesis's write of up to 500 records.
     PutRecords,
-    /// KMS's description of a key, which tells the key of an alias.
-    DescribeKey,
     /// KMS's decryption of what `Encrypt` or `GenerateDataKey` made.
     Decrypt,
+    /// KMS's description of a key, which resolves an alias.
+    DescribeKey,
     /// KMS's encryption of up to 4,096 bytes.
     Encrypt,
     /// KMS's new data key, in plaintext and encrypted.

@@ -56,8 +56,9 @@ pub(crate) fn decrypt(region: &str, body: &[u8]) -> Result<Answer, ServiceError>
 pub(crate) fn describe_key(region: &str, body: &[u8]) -> Result<Answer, ServiceError> {
     let request: DescribeKey = parse(body)?;
     let arn = resolve(region, &request.key_id)?;
-    let key_id = arn.rsplit_once('/').map_or_else(|| arn.clone(), |(_, id)| id.to_owned());
-    Ok(json(&Description { key_metadata: KeyMetadata { key_id, arn } }))
+    let key_id = arn.rsplit('/').next().unwrap_or_default();
+    let metadata = serde_json::json!({ "Arn": arn, "KeyId": key_id, "Enabled": true });
+    Ok(json(&serde_json::json!({ "KeyMetadata": metadata })))
 }
 
 type EncryptionContext = BTreeMap<String, String>;
@@ -111,19 +112,8 @@ struct Decrypt {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct DescribeKey {
     key_id: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Description {
-    key_metadata: KeyMetadata,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct KeyMetadata {
-    key_id: String,
-    arn: String,
+    #[serde(default, rename = "GrantTokens")]
+    _grant_tokens: IgnoredAny,
 }
 
 #[derive(Serialize)]

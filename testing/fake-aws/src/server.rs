@@ -192,8 +192,8 @@ impl Services {
             Operation::ListShards => self.kinesis.list_shards(region, body),
             Operation::PutRecords => self.kinesis.put_records(region, body, fail_every),
             Operation::Decrypt => kms::decrypt(region, body),
-            Operation::DescribeKey => kms::describe_key(region, body),
             Operation::Encrypt => kms::encrypt(region, body),
+            Operation::DescribeKey => kms::describe_key(region, body),
             Operation::GenerateDataKey => kms::generate_data_key(region, body),
             Operation::DeleteObject
             | Operation::GetObject

@@ -15,6 +15,20 @@ fn spawn(cmm: &CachingCmm<Manager>, tenant: usize) -> JoinHandle<Result<u64, Err
     tokio::spawn(async move { Ok(cmm.encryption_materials(request(tenant)).await?.number) })
 }
 
+/// This many requests for the same materials, all of which wait for one call.
+async fn waiting(
+    manager: &Manager,
+    cmm: &CachingCmm<Manager>,
+    requests: u64,
+) -> Vec<JoinHandle<Result<u64, Error<Refusal>>>> {
+    manager.hold();
+    let tasks = (0..requests).map(|_| spawn(cmm, 0)).collect();
+    while cmm.stats().requests < requests {
+        tokio::task::yield_now().await;
+    }
+    tasks
+}
+
 async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
     let mut outputs = Vec::new();
     for task in tasks {
@@ -89,8 +103,9 @@ async fn hits_and_blocking_threads_do_not_wait_for_hundreds_of_misses() {
 async fn requests_that_miss_together_make_one_call_on_one_thread() {
     let fixture = Fixture::new();
     let cmm = fixture.builder.build().unwrap();
-    let keys = all((0..64).map(|_| spawn(&cmm, 0)).collect()).await;
-    assert!(keys.iter().all(|key| *key == Ok(0)));
+    let requests = waiting(&fixture.manager, &cmm, 64).await;
+    fixture.manager.release();
+    assert!(all(requests).await.iter().all(|key| *key == Ok(0)));
     assert_eq!((cmm.stats().requests, cmm.stats().hits, cmm.stats().calls), (64, 63, 1));
 }
 
@@ -111,7 +126,9 @@ async fn a_failed_call_fails_all_who_wait_and_the_next_request_tries_again() {
     let fixture = Fixture::new();
     let cmm = fixture.builder.build().unwrap();
     fixture.manager.fail_once();
-    let failed = all((0..8).map(|_| spawn(&cmm, 0)).collect()).await;
+    let requests = waiting(&fixture.manager, &cmm, 8).await;
+    fixture.manager.release();
+    let failed = all(requests).await;
     assert!(failed.iter().all(|key| *key == Err(Error::Manager(Refusal::Down))));
     assert!(!failed[0].as_ref().unwrap_err().is_internal());
     assert_eq!(fixture.manager.calls(), 1);
@@ -123,7 +140,9 @@ async fn a_panic_of_the_manager_is_an_error_of_our_own_and_leaves_the_cache_usab
     let fixture = Fixture::new();
     let cmm = fixture.builder.build().unwrap();
     fixture.manager.panic_once();
-    let failed = all((0..8).map(|_| spawn(&cmm, 0)).collect()).await;
+    let requests = waiting(&fixture.manager, &cmm, 8).await;
+    fixture.manager.release();
+    let failed = all(requests).await;
     assert!(failed.iter().all(|key| *key == Err(Error::Unfinished)));
     assert!(failed[0].as_ref().unwrap_err().is_internal());
     assert_eq!(spawn(&cmm, 0).await.unwrap(), Ok(1));
