@@ -1,7 +1,5 @@
 //! Errors, and who must act on them.
 
-use aws_outcome::Cause;
-
 use crate::keys::InvalidKey;
 use crate::kms::KmsError;
 use crate::names::StreamName;
@@ -63,13 +61,6 @@ fn or_none(stream: Option<&StreamName>) -> String {
 }
 
 impl CipherError {
-    /// Returns `true` if AWS KMS denied access, which holds for every record of the key.
-    #[must_use]
-    pub fn is_access_denied(&self) -> bool {
-        let Self::Kms(error) = self else { return false };
-        error.failure().is_some_and(|failure| failure.cause() == Cause::AccessDenied)
-    }
-
     /// Returns who must act.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
