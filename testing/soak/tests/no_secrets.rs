@@ -206,15 +206,15 @@ impl Test {
         let record = self.stage.aws.kinesis().records(REGIONS[0], STREAM).swap_remove(0);
         let limits = esdk_message::Limits::default();
         let message = esdk_message::UnverifiedMessage::parse(&record.data, limits).unwrap();
-        let encrypted = message.encrypted_data_keys()[0].ciphertext;
+        let encrypted = message.encrypted_data_keys().next().unwrap().ciphertext;
         let region = aws_config::Region::new(REGIONS[0]);
         let config = self.stage.config.clone().into_builder().region(region).build();
         let request = aws_sdk_kms::Client::new(&config)
             .decrypt()
             .ciphertext_blob(aws_sdk_kms::primitives::Blob::new(encrypted));
-        let context = message.encryption_context().iter();
-        let request =
-            context.fold(request, |request, (key, value)| request.encryption_context(*key, *value));
+        let request = message
+            .encryption_context()
+            .fold(request, |request, (key, value)| request.encryption_context(key, value));
         let key = request.send().await.unwrap().plaintext.unwrap().into_inner();
         let hex = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let list = format!("{key:?}").trim_matches(['[', ']']).to_owned();
