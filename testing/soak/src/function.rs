@@ -10,7 +10,7 @@ use record_consumer::Consumer;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::STREAM;
+use crate::environment::STREAM;
 
 /// What an invocation may take. Short, because a call that hangs takes all of it.
 const TIMEOUT: Duration = Duration::from_secs(2);

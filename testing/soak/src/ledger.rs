@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
+use crate::environment::{BUCKET, Environment, REGIONS, TABLE};
 use crate::samples::{Kind, Sample};
-use crate::stage::{BUCKET, REGIONS, Stage, TABLE};
 
 /// What a message is known by here: a hash of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ pub(crate) enum Fate {
     /// Kinesis has it.
     Acknowledged,
     /// It was handed back after it had been sent. Kinesis may have it, if an answer was lost.
-    HandedBack,
+    Undelivered,
     /// It was handed back without being sent.
     NotSent,
 }
@@ -65,9 +65,9 @@ struct Entry {
 pub(crate) struct Account {
     pub(crate) written: u64,
     pub(crate) quarantined: u64,
-    pub(crate) handed_back: u64,
+    pub(crate) undelivered: u64,
     /// Those that were handed back and written all the same.
-    pub(crate) handed_back_and_written: u64,
+    pub(crate) undelivered_and_written: u64,
     /// What is not as it should be.
     pub(crate) problems: Vec<String>,
 }
@@ -78,8 +78,8 @@ impl Ledger {
     }
 
     /// Enters what a round has pushed. The tables must hold the items of this round and no others.
-    pub(crate) fn enter(&mut self, stage: &Stage, round: Vec<Pushed>) {
-        let mut tables = REGIONS.map(|region| items(stage, region));
+    pub(crate) fn enter(&mut self, environment: &Environment, round: Vec<Pushed>) {
+        let mut tables = REGIONS.map(|region| items(environment, region));
         for pushed in round {
             let sample = Sample::new(self.seed, pushed.number);
             let mut is_written = [false; REGIONS.len()];
@@ -98,8 +98,12 @@ impl Ledger {
     }
 
     /// Compares with what is in a Region's quarantine, by the Region's place in [`REGIONS`].
-    pub(crate) fn account(&self, stage: &Stage, region: usize) -> anyhow::Result<Account> {
-        let quarantined = quarantined(stage, REGIONS[region])?;
+    pub(crate) fn account(
+        &self,
+        environment: &Environment,
+        region: usize,
+    ) -> anyhow::Result<Account> {
+        let quarantined = quarantined(environment, REGIONS[region])?;
         let bad = self.bad_messages();
         let is_in = |messages: &HashSet<_>, message: Option<MessageId>| {
             message.is_some_and(|message| messages.contains(&message))
@@ -137,14 +141,14 @@ struct Places {
 }
 
 /// The items of a Region's table by id.
-fn items(stage: &Stage, region: &str) -> HashMap<String, Value> {
+fn items(environment: &Environment, region: &str) -> HashMap<String, Value> {
     let id = |item: &Value| item["id"]["S"].as_str().unwrap_or_default().to_owned();
-    let items = stage.aws.dynamodb().items(region, TABLE).into_iter().map(Value::Object);
+    let items = environment.aws.dynamodb().items(region, TABLE).into_iter().map(Value::Object);
     items.map(|item| (id(&item), item)).collect()
 }
 
-fn quarantined(stage: &Stage, region: &str) -> anyhow::Result<HashSet<MessageId>> {
-    let documents = stage.aws.s3().objects(region, BUCKET);
+fn quarantined(environment: &Environment, region: &str) -> anyhow::Result<HashSet<MessageId>> {
+    let documents = environment.aws.s3().objects(region, BUCKET);
     documents.values().map(|document| message_of(document)).collect()
 }
 
@@ -162,16 +166,16 @@ impl Account {
         match (fate, is_bad) {
             (Fate::Acknowledged, false) => self.written += 1,
             (Fate::Acknowledged, true) => self.quarantined += 1,
-            (Fate::HandedBack | Fate::NotSent, _) => {
-                self.handed_back += 1;
-                self.handed_back_and_written += u64::from(is_written);
+            (Fate::Undelivered | Fate::NotSent, _) => {
+                self.undelivered += 1;
+                self.undelivered_and_written += u64::from(is_written);
             }
         }
         let is_right = match (fate, is_bad) {
             (Fate::Acknowledged, false) => is_written && !is_quarantined,
             (Fate::Acknowledged, true) => !is_written && is_quarantined,
-            (Fate::HandedBack, false) => !is_quarantined,
-            (Fate::HandedBack, true) => !is_written,
+            (Fate::Undelivered, false) => !is_quarantined,
+            (Fate::Undelivered, true) => !is_written,
             (Fate::NotSent, _) => !is_written && !is_quarantined,
         };
         if !is_right {
@@ -202,17 +206,17 @@ mod tests {
             let mut account = Account::default();
             let places = Places { is_written, is_quarantined };
             account.enter(&Sample::new(1, 1), fate, places, is_bad);
-            assert_eq!(account.written + account.quarantined + account.handed_back, 1);
+            assert_eq!(account.written + account.quarantined + account.undelivered, 1);
             account.problems.len()
         })
     }
 
     #[test]
-    fn a_record_is_in_one_place_or_handed_back() {
+    fn a_record_is_in_one_place_or_undelivered() {
         assert_eq!(problems(Fate::Acknowledged, false), [1, 0, 1, 1]);
         assert_eq!(problems(Fate::Acknowledged, true), [1, 1, 0, 1]);
-        assert_eq!(problems(Fate::HandedBack, false), [0, 0, 1, 1]);
-        assert_eq!(problems(Fate::HandedBack, true), [0, 1, 0, 1]);
+        assert_eq!(problems(Fate::Undelivered, false), [0, 0, 1, 1]);
+        assert_eq!(problems(Fate::Undelivered, true), [0, 1, 0, 1]);
         assert_eq!(problems(Fate::NotSent, false), [0, 1, 1, 1]);
         assert_eq!(problems(Fate::NotSent, true), [0, 1, 1, 1]);
     }

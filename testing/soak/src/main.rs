@@ -47,10 +47,10 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     let mut stdout = std::io::stdout();
     writeln!(stdout, "seed {seed}")?;
-    let figures = run(&plan).await?;
+    let report = run(&plan).await?;
     writeln!(stdout, "peak memory: {}", peak_memory().as_deref().unwrap_or("unknown"))?;
-    writeln!(stdout, "{figures}")?;
-    let accounted = figures.problems.is_empty();
+    writeln!(stdout, "{report}")?;
+    let accounted = report.problems.is_empty();
     Ok(if accounted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

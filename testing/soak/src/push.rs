@@ -10,10 +10,10 @@ use record_pusher::{
     RecordPusher, RegionName, StreamName,
 };
 
+use crate::environment::{Environment, KEY_ALIAS, REGIONS, STREAM};
 use crate::ledger::{Fate, MessageId, Pushed};
 use crate::plan::Plan;
 use crate::samples::{Kind, Sample};
-use crate::stage::{KEY_ALIAS, REGIONS, STREAM, Stage};
 
 /// Short, so that records are handed back while a Region is out of order.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,15 +35,16 @@ pub(crate) enum Prepared {
 }
 
 impl Pushers {
-    pub(crate) async fn new(plan: &Plan, stage: &Stage) -> anyhow::Result<Self> {
+    pub(crate) async fn new(plan: &Plan, environment: &Environment) -> anyhow::Result<Self> {
         let regions: Vec<RegionName> =
             REGIONS.iter().map(|region| region.parse()).collect::<Result<_, _>>()?;
         let stream: StreamName = STREAM.parse()?;
         let keys = Keys::Encrypt { key: KEY_ALIAS.parse()?, regions: regions.clone() };
-        let cipher = RecordCipher::builder(keys, &stage.config).suite(plan.suite).build().await?;
-        let messages = regions
-            .iter()
-            .map(|region| MessagePusher::new(region, &stream, DELIVERY_TIMEOUT, &stage.config));
+        let cipher =
+            RecordCipher::builder(keys, &environment.config).suite(plan.suite).build().await?;
+        let messages = regions.iter().map(|region| {
+            MessagePusher::new(region, &stream, DELIVERY_TIMEOUT, &environment.config)
+        });
         let messages = messages.collect();
         let mut settings = PusherSettings::new(stream, KEY_ALIAS.parse()?, regions);
         settings.suite = plan.suite;
@@ -51,7 +52,11 @@ impl Pushers {
         settings.aggregate_bytes = plan.aggregate_bytes;
         settings.cache_max_messages = plan.cache_max_messages;
         settings.delivery_timeout_seconds = DELIVERY_TIMEOUT.as_secs();
-        Ok(Self { pusher: RecordPusher::new(&settings, &stage.config).await?, cipher, messages })
+        Ok(Self {
+            pusher: RecordPusher::new(&settings, &environment.config).await?,
+            cipher,
+            messages,
+        })
     }
 
     /// Makes a record. Calls KMS, and so is for fair weather.
@@ -111,7 +116,7 @@ fn pushed_record(number: usize, outcome: Result<Outcome, PushError>) -> anyhow::
 fn fate_of(delivery: &Result<Delivery, DeliveryError>) -> Fate {
     match delivery {
         Ok(_) => Fate::Acknowledged,
-        Err(error) if error.tries > 0 => Fate::HandedBack,
+        Err(error) if error.tries > 0 => Fate::Undelivered,
         Err(_) => Fate::NotSent,
     }
 }

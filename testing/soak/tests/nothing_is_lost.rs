@@ -11,18 +11,18 @@ const AT_ONCE: usize = 6;
 async fn every_record_is_accounted_for_whatever_fails() {
     let runs = stream::iter(0..16).for_each_concurrent(AT_ONCE, |seed| async move {
         let plan = Plan::of_seed(seed);
-        let figures = run(&plan).await.unwrap_or_else(|error| panic!("{plan:?}: {error:#}"));
-        assert!(figures.problems.is_empty(), "{plan:?}\n{figures}");
+        let report = run(&plan).await.unwrap_or_else(|error| panic!("{plan:?}: {error:#}"));
+        assert!(report.problems.is_empty(), "{plan:?}\n{report}");
     });
     runs.await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_faults_nothing_is_handed_back_or_delivered_again() {
-    let figures = run(&Plan::new(1, 500, false)).await.unwrap();
-    assert!(figures.problems.is_empty(), "{figures}");
-    for region in figures.regions {
+async fn without_faults_nothing_is_undelivered_or_delivered_again() {
+    let report = run(&Plan::new(1, 500, false)).await.unwrap();
+    assert!(report.problems.is_empty(), "{report}");
+    for region in report.regions {
         assert_eq!(region.written + region.quarantined, 500);
-        assert_eq!((region.handed_back, region.redelivered), (0, 0));
+        assert_eq!((region.undelivered, region.redelivered), (0, 0));
     }
 }

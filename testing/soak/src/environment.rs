@@ -21,23 +21,23 @@ pub const BUCKET: &str = "quarantine";
 
 /// Streams, tables, keys and buckets in every Region, behind HTTP.
 #[derive(Debug)]
-pub struct Stage {
+pub struct Environment {
     /// What the clients talk to.
     pub aws: FakeAws,
     /// For the clients.
     pub config: SdkConfig,
 }
 
-impl Stage {
+impl Environment {
     /// Starts it, with empty streams and tables.
     ///
     /// # Errors
     /// There is no free port.
     pub async fn new(shards: u64) -> std::io::Result<Self> {
         let aws = FakeAws::start().await?;
-        let stage = Self { config: config(aws.url()), aws };
-        stage.empty(shards);
-        Ok(stage)
+        let environment = Self { config: config(aws.url()), aws };
+        environment.empty(shards);
+        Ok(environment)
     }
 
     /// Puts an empty stream and an empty table in the place of each.

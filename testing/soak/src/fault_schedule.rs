@@ -3,15 +3,15 @@
 use fake_aws::{Fault, Faults, Operation, Rule, RuleId, Service};
 use fastrand::Rng;
 
-use crate::stage::REGIONS;
+use crate::environment::REGIONS;
 
 /// The rules in force, until it is lifted.
-pub(crate) struct Storm {
+pub(crate) struct FaultSchedule {
     outages: Vec<RuleId>,
     others: Vec<RuleId>,
 }
 
-impl Storm {
+impl FaultSchedule {
     pub(crate) fn inject(faults: &Faults, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let inject = |rules: Vec<Rule>| rules.into_iter().map(|rule| faults.inject(rule)).collect();
