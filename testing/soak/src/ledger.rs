@@ -1,4 +1,4 @@
-//! Who has which record, as the pusher tells it and as the tables and quarantines show it.
+//! Where each record is, according to the pusher and to the tables and quarantines.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::environment::{BUCKET, Environment, REGIONS, TABLE};
 use crate::samples::{Kind, Sample};
 
-/// What a message is known by here: a hash of its bytes.
+/// Identifies a message by a hash of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct MessageId(u64);
 
@@ -23,22 +23,22 @@ impl MessageId {
     }
 }
 
-/// What the pusher says of a record in one Region.
+/// Fate of a record in one Region, according to the pusher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// Kinesis has it.
+    /// Kinesis acknowledged it.
     Acknowledged,
-    /// It was handed back after it had been sent. Kinesis may have it, if an answer was lost.
+    /// Returned as undelivered after an attempt. Kinesis may have it, if a response was lost.
     Undelivered,
-    /// It was handed back without being sent.
+    /// Returned as undelivered without an attempt.
     NotSent,
 }
 
-/// What the pusher says of a record.
+/// A record and its fates, according to the pusher.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pushed {
     pub(crate) number: usize,
-    /// None if it was not encrypted. Several records may share a message.
+    /// `None` if it was not encrypted. Several records may share a message.
     pub(crate) message: Option<MessageId>,
     /// In the order of [`REGIONS`].
     pub(crate) fates: [Fate; REGIONS.len()],
@@ -49,26 +49,27 @@ pub(crate) struct Pushed {
 pub(crate) struct Ledger {
     seed: u64,
     entries: Vec<Entry>,
-    /// What is not as it should be in each Region's table.
+    /// Errors found in each Region's table.
     problems: [Vec<String>; REGIONS.len()],
 }
 
-/// A record with the Regions whose tables have it, in the order of [`REGIONS`].
+/// A record, and whether the table of each Region has it, in the order of [`REGIONS`].
 #[derive(Debug)]
 struct Entry {
     pushed: Pushed,
     is_written: [bool; REGIONS.len()],
 }
 
-/// The records of a run in one Region. The first three are all of them.
+/// Counts of a run's records in one Region. Written, quarantined and undelivered records are all of
+/// them.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     pub(crate) written: u64,
     pub(crate) quarantined: u64,
     pub(crate) undelivered: u64,
-    /// Those that were handed back and written all the same.
+    /// Undelivered records that the table has nevertheless.
     pub(crate) undelivered_and_written: u64,
-    /// What is not as it should be.
+    /// Errors in the accounts.
     pub(crate) problems: Vec<String>,
 }
 
@@ -77,7 +78,7 @@ impl Ledger {
         Self { seed, entries: Vec::new(), problems: Default::default() }
     }
 
-    /// Enters what a round has pushed. The tables must hold the items of this round and no others.
+    /// Enters the records of a round. The tables must hold the items of this round and no others.
     pub(crate) fn enter(&mut self, environment: &Environment, round: Vec<Pushed>) {
         let mut tables = REGIONS.map(|region| items(environment, region));
         for pushed in round {
@@ -97,7 +98,7 @@ impl Ledger {
         }
     }
 
-    /// Compares with what is in a Region's quarantine, by the Region's place in [`REGIONS`].
+    /// Compares the ledger with a Region's quarantine. `region` is an index into [`REGIONS`].
     pub(crate) fn account(
         &self,
         environment: &Environment,
@@ -133,14 +134,14 @@ impl Ledger {
     }
 }
 
-/// Where a record was found.
+/// Where a record is.
 #[derive(Debug, Clone, Copy)]
 struct Places {
     is_written: bool,
     is_quarantined: bool,
 }
 
-/// The items of a Region's table by id.
+/// Returns the items of a Region's table by id.
 fn items(environment: &Environment, region: &str) -> HashMap<String, Value> {
     let id = |item: &Value| item["id"]["S"].as_str().unwrap_or_default().to_owned();
     let items = environment.aws.dynamodb().items(region, TABLE).into_iter().map(Value::Object);
@@ -152,7 +153,7 @@ fn quarantined(environment: &Environment, region: &str) -> anyhow::Result<HashSe
     documents.values().map(|document| message_of(document)).collect()
 }
 
-/// The message in a quarantine's document.
+/// Returns the id of the message in a document of the quarantine.
 fn message_of(document: &[u8]) -> anyhow::Result<MessageId> {
     let document: Value = serde_json::from_slice(document)?;
     let data = document["record"]["kinesis"]["data"].as_str();
@@ -184,7 +185,7 @@ impl Account {
         }
     }
 
-    /// Nothing is in the quarantine that was not pushed.
+    /// Reports messages in the quarantine that were not pushed.
     fn expect_no_others(&mut self, quarantined: &HashSet<MessageId>, pushed: &HashSet<MessageId>) {
         let unknown = quarantined.difference(pushed).count();
         if unknown > 0 {

@@ -1,4 +1,4 @@
-//! Pushing, and what the pushers say of each record.
+//! Pushing, and the fate of each record according to the pushers.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ use crate::ledger::{Fate, MessageId, Pushed};
 use crate::plan::Plan;
 use crate::samples::{Kind, Sample};
 
-/// Short, so that records are handed back while a Region is out of order.
+/// Short, so that records are undelivered during an outage.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pushes good records and bad ones.
 pub(crate) struct Pushers {
     pusher: RecordPusher,
-    /// Makes the messages that a [`RecordPusher`] would not make.
+    /// Encrypts messages that a [`RecordPusher`] would not send.
     cipher: RecordCipher,
-    /// For each Region, one that puts those messages.
+    /// Send those messages, one for each Region.
     messages: Vec<MessagePusher>,
 }
 
 /// A record before it is pushed.
 pub(crate) enum Prepared {
     Record(usize, Record),
-    /// One that is bad in a way that takes a message of its own.
+    /// A bad record that needs a message of its own.
     Message(usize, Vec<u8>),
 }
 

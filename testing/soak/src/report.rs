@@ -1,4 +1,4 @@
-//! What a run came to.
+//! Reports of runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,41 +11,41 @@ use crate::function::Invocations;
 use crate::ledger::{Account, Ledger};
 use crate::plan::Plan;
 
-/// Problems that are shown one by one.
+/// Maximum number of problems listed.
 const SHOWN: usize = 20;
 
-/// What a run came to. Its text is a report.
+/// Results of a run. Its `Display` is a report for people.
 #[derive(Debug, Default)]
 pub struct RunReport {
-    /// Records that were pushed.
+    /// Records pushed.
     pub records: usize,
-    /// From the first to the last, without the accounting.
+    /// Time from the first record to the last, without the accounting.
     pub elapsed: Duration,
-    /// What each Region came to, in the order of [`REGIONS`].
+    /// Results of each Region, in the order of [`REGIONS`].
     pub regions: [RegionReport; REGIONS.len()],
-    /// What is not as it should be. Every record is accounted for if there is nothing.
+    /// Errors in the accounts. If the list is empty, every record is accounted for.
     pub problems: Vec<String>,
-    /// Calls of all Regions, with the faults among them.
+    /// Calls and injected faults of all Regions.
     calls: BTreeMap<Operation, Calls>,
 }
 
-/// What a run came to in one Region. Written, quarantined and handed back are together the records
-/// that were pushed.
+/// Results of a run in one Region. Written, quarantined and undelivered records are all that were
+/// pushed.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RegionReport {
     /// Records that the stream acknowledged and the table has.
     pub written: u64,
     /// Records that the stream acknowledged and the quarantine has.
     pub quarantined: u64,
-    /// Records that the pusher handed back.
+    /// Records that the pusher returned as undelivered.
     pub undelivered: u64,
-    /// Those of them that the table has all the same.
+    /// Undelivered records that the table has nevertheless.
     pub undelivered_and_written: u64,
-    /// Records that were delivered to the function once more.
+    /// Deliveries of a record to the function after the first one.
     pub redelivered: u64,
     /// Invocations of the function.
     pub invocations: u64,
-    /// Invocations that were made to fail before the consumer or after it.
+    /// Invocations failed on purpose, before or after the consumer.
     pub failed_invocations: u64,
 }
 
@@ -54,7 +54,7 @@ impl RunReport {
         Self { records: plan.records, ..Self::default() }
     }
 
-    /// Adds what a shard of a Region came to.
+    /// Adds the counts of a Region's shard.
     pub(crate) fn add(&mut self, region: usize, shard: Invocations) {
         let report = &mut self.regions[region];
         report.invocations += shard.invocations;
@@ -129,7 +129,7 @@ impl fmt::Display for RegionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} written, {} quarantined, {} handed back ({} of them written too), {} redelivered, \
+            "{} written, {} quarantined, {} undelivered ({} of them written), {} redelivered, \
              {} invocations, {} of them failed on purpose",
             self.written,
             self.quarantined,

@@ -1,4 +1,4 @@
-//! A run, in rounds, so that streams and tables do not grow with the number of records.
+//! Runs, in rounds, so that streams and tables do not grow with the number of records.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -21,11 +21,11 @@ use crate::samples::Sample;
 
 /// Records of a round.
 const ROUND: usize = 5_000;
-/// A round that takes longer does not come to an end.
+/// Time limit of a round, far beyond what one takes.
 const ROUND_LIMIT: Duration = Duration::from_secs(120);
 
-/// Pushes the plan's records through the whole pipeline, and accounts for them. What is not as it
-/// should be is in the report.
+/// Pushes the plan's records through the whole pipeline and accounts for each of them. Errors in the
+/// accounts are in the report.
 ///
 /// # Errors
 /// The run could not be finished: the services do not start, or records are delivered without end.
@@ -57,11 +57,11 @@ struct Run<'a> {
     consumers: Vec<Consumer>,
 }
 
-/// What the shards of a round came to, by their Region's place in [`REGIONS`].
+/// Counts of a round's shards, each with the index of its Region in [`REGIONS`].
 type ByRegion = Vec<(usize, Invocations)>;
 
 impl Run<'_> {
-    /// `round` counts from 1.
+    /// Runs a round. `round` counts from 1.
     async fn round(&self, round: usize) -> anyhow::Result<(Vec<Pushed>, ByRegion)> {
         self.environment.empty(self.plan.shards);
         let records = self.prepare(numbers(round, self.plan.records)).await?;
@@ -111,14 +111,14 @@ impl Run<'_> {
         .await
     }
 
-    /// Of a part of the run.
+    /// Returns the seed of a part of the run.
     fn seed_of(&self, part: &[usize]) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.plan.seed, part).hash(&mut hasher);
         hasher.finish()
     }
 
-    /// Whether every record that is in a stream was delivered with success.
+    /// Checks that every record of the streams was delivered with success.
     fn check_all_done(&self, invocations: &ByRegion) -> anyhow::Result<()> {
         for (region, name) in REGIONS.iter().enumerate() {
             let done = invocations.iter().filter(|(at, _)| *at == region);
@@ -130,7 +130,7 @@ impl Run<'_> {
     }
 }
 
-/// The records of a round, by their numbers.
+/// Returns the numbers of a round's records.
 fn numbers(round: usize, records: usize) -> Range<usize> {
     (round - 1) * ROUND..records.min(round * ROUND)
 }
