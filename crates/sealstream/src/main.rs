@@ -1,7 +1,14 @@
 //! `sealstream`: pushes and reads encrypted records in Amazon Kinesis.
 
+// Everything is written through `output`, which never panics.
+#![warn(clippy::print_stderr)]
+
+mod aws_failure;
 mod command_line;
+mod consumer_event;
+mod environment;
 mod exit_code;
+mod flags;
 mod output;
 mod push;
 mod resume;
@@ -12,19 +19,18 @@ mod tail;
 use std::process;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Runtime;
 
-use command_line::{CommandLine, SubCommand};
+use command_line::SubCommand;
 use exit_code::{CommandError, ExitCode};
 
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> process::ExitCode {
-    let command = CommandLine::parse().command;
+    let command = command_line::parse();
     if let SubCommand::Completions { shell } = command {
         return end(print_completions(shell));
     }
@@ -53,14 +59,15 @@ async fn run(command: SubCommand) -> Result<ExitCode, CommandError> {
     match command {
         SubCommand::Push(args) => push::push(&args).await,
         SubCommand::Resume(args) => resume::resume(&args).await,
-        SubCommand::Tail(settings) => tail::run(&settings).await,
+        SubCommand::Tail(args) => tail::run(&args).await,
+        SubCommand::ConsumerEvent(args) => consumer_event::run(&args).await,
         SubCommand::Completions { shell } => print_completions(shell),
     }
 }
 
 fn print_completions(shell: Shell) -> Result<ExitCode, CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut CommandLine::command(), "sealstream", &mut script);
+    clap_complete::generate(shell, &mut command_line::command(), "sealstream", &mut script);
     output::print(&String::from_utf8_lossy(&script)).context("cannot write to standard output")?;
     Ok(ExitCode::Complete)
 }

@@ -27,6 +27,11 @@ pub(crate) fn print(text: &str) -> io::Result<Written> {
     write_to(stdout().lock(), text)
 }
 
+/// Returns a number with its noun, such as `1 record` or `2 records`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 fn write_to(mut output: impl Write, text: &str) -> io::Result<Written> {
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Ok(()) => Ok(Written::Complete),
@@ -41,6 +46,12 @@ mod tests {
     use std::io::{Read, pipe};
 
     use super::*;
+
+    #[test]
+    fn nouns_agree_with_their_number() {
+        let counts = [0, 1, 2].map(|number| count(number, "shard"));
+        assert_eq!(counts, ["0 shards", "1 shard", "2 shards"]);
+    }
 
     #[test]
     fn text_is_written_whole() {

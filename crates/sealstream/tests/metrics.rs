@@ -72,7 +72,7 @@ async fn push_appends_what_it_did_to_a_file() {
 
     // What nothing happens in is not there, and what was there stays.
     let mut again = fixture.command("push");
-    again.env("METRICS_FILE", &file);
+    again.env("SEALSTREAM_METRICS", &file);
     fixture.run(again).await;
     assert_eq!(fs::read_to_string(&file).unwrap(), written);
 }
@@ -99,17 +99,21 @@ async fn records_are_given_the_trace_context_that_they_lack() {
     fs::write(&input, r#"{"id":"1"}"#.to_owned() + "\n" + r#"{"trace":"own"}"#).unwrap();
     let push = async |settings: &[(&str, &str)]| {
         let mut command = fixture.command("push");
-        command.envs(settings.iter().copied()).env("AGGREGATE_BYTES", "1000").arg(&input);
+        command
+            .envs(settings.iter().copied())
+            .env("SEALSTREAM_AGGREGATE_BYTES", "1000")
+            .arg(&input);
         let output = fixture.run(command).await;
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), errors, plaintexts(&fixture.aws).await.pop())
     };
     let expected = format!(r#"[{{"trace":"{TRACEPARENT}","id":"1"}},{{"trace":"own"}}]"#);
-    let trace = ("TRACE_ATTRIBUTE", "trace");
+    let trace = ("SEALSTREAM_TRACE_ATTRIBUTE", "trace");
     let (code, errors, pushed) = push(&[trace, ("TRACEPARENT", TRACEPARENT)]).await;
     assert_eq!((code, pushed), (Some(0), Some(expected)), "{errors}");
     let unchanged = Some(r#"[{"id":"1"},{"trace":"own"}]"#.to_owned());
-    for off in [[trace, trace], [("TRACE_ATTRIBUTE", ""), ("TRACEPARENT", TRACEPARENT)]] {
+    for off in [[trace, trace], [("SEALSTREAM_TRACE_ATTRIBUTE", ""), ("TRACEPARENT", TRACEPARENT)]]
+    {
         let (code, errors, pushed) = push(&off).await;
         assert_eq!((code, pushed), (Some(0), unchanged.clone()), "{errors}");
     }

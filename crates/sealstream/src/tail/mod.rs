@@ -13,47 +13,39 @@ use std::io::stdout;
 use std::time::Duration;
 
 use anyhow::Context;
-use aws_config::{Region, SdkConfig};
 
 pub(crate) use args::TailArgs;
 
 use crate::exit_code::{CommandError, ExitCode};
-use crate::output;
+use crate::output::{self, count};
 use crate::shutdown::Shutdown;
 use error::TailError;
 use follow::{Summary, tail};
 
 /// Prints the records of a stream.
-pub(crate) async fn run(settings: &TailArgs) -> Result<ExitCode, CommandError> {
-    let config = load_config(settings).await;
-    let shutdown = Shutdown::on_signals(Duration::ZERO).context("cannot wait for signals")?;
-    let notify = |notice| output::diagnostic(notice);
-    let summary = tail(settings, &config, &shutdown.draining, stdout(), notify).await;
+pub(crate) async fn run(args: &TailArgs) -> Result<ExitCode, CommandError> {
+    let config = args.stream.load_config().await?;
+    let shutdown = Shutdown::on_signals(Duration::ZERO).context("cannot handle signals")?;
+    let summary = tail(args, config, &shutdown.draining, stdout(), output::diagnostic).await;
     let summary = summary.map_err(TailError::into_command_error)?;
-    report(&summary);
-    Ok(ExitCode::complete_if(summary.unreadable == 0))
+    // Silent if the reader, such as `head`, has seen enough.
+    if !summary.output_closed {
+        output::diagnostic(describe(&summary));
+    }
+    Ok(ExitCode::complete_if(summary.unreadable == 0 && summary.shards_gone == 0))
 }
 
-async fn load_config(settings: &TailArgs) -> SdkConfig {
-    let loader = aws_config::from_env();
-    match &settings.region {
-        Some(region) => loader.region(Region::new(region.to_string())).load().await,
-        None => loader.load().await,
-    }
-}
-
-/// Says nothing to whoever has only taken what was wanted, such as `head`.
-fn report(summary: &Summary) {
-    if summary.output_closed {
-        return;
-    }
+fn describe(summary: &Summary) -> String {
     let Summary { records, unreadable, shards, data_keys, .. } = summary;
-    output::diagnostic(format_args!(
-        "{records} records printed of {shards} shards, {unreadable} could not be"
-    ));
-    let percent = 100.0 * data_keys.hit_rate().unwrap_or_default();
-    let (calls, hits) = (data_keys.calls, data_keys.hits);
-    output::diagnostic(format_args!(
-        "  data keys: {calls} decrypted by KMS, {hits} reused ({percent:.1} % cache hits)"
-    ));
+    let mut text =
+        format!("{} printed from {}", count(*records, "record"), count(*shards as u64, "shard"));
+    if *unreadable > 0 {
+        text += &format!("; {} could not be read", count(*unreadable, "message"));
+    }
+    if let Some(hit_rate) = data_keys.hit_rate() {
+        let (calls, hits) = (count(data_keys.calls, "KMS call"), data_keys.hits);
+        let percent = 100.0 * hit_rate;
+        text += &format!("\n  data keys: {calls}, {hits} cache hits ({percent:.1} %)");
+    }
+    text
 }
