@@ -66,7 +66,7 @@ class Program:
             *(str(self._pipeline.sealstream), "tail"),
             *("--stream", stream),
             *("--region", region),
-            *("--cmk-arn", key),
+            *("--kms-key", key),
         ]
 
 
