@@ -1,9 +1,9 @@
-//! A table that throttles, fails and does not answer.
+//! A table that throttles, fails or does not answer.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dynamodb_cache::{CacheError, DynamoDbStats, ErrorKind, OnTrouble};
+use dynamodb_cache::{CacheError, DynamoDbStats, FailurePolicy};
 use fake_aws::{Fault, Operation, Rule};
 
 use crate::fixture::{Fixture, in_time};
@@ -22,7 +22,7 @@ fn value() -> String {
 }
 
 #[tokio::test]
-async fn short_trouble_is_not_noticed() {
+async fn short_failures_are_retried() {
     for fault in FAULTS {
         let fixture = Fixture::new().await;
         let store = fixture.store_builder().timeout(Duration::from_millis(200)).build();
@@ -34,18 +34,18 @@ async fn short_trouble_is_not_noticed() {
         let DynamoDbStats { requests, throttled, failed, .. } = store.stats();
         let expected = if fault == Fault::Throttle { (6, 4, 0) } else { (6, 0, 4) };
         assert_eq!((requests, throttled, failed), expected, "{fault:?}");
-        assert_eq!(fixture.calls(Operation::GetItem), 3, "the SDK makes no tries of its own");
+        assert_eq!(fixture.calls(Operation::GetItem), 3, "the SDK makes no retries of its own");
     }
 }
 
 #[tokio::test]
-async fn by_default_lasting_trouble_counts_as_a_miss() {
+async fn by_default_lasting_failures_count_as_misses() {
     for fault in FAULTS {
         let fixture = Fixture::new().await;
         let store = fixture.store_builder().timeout(Duration::from_millis(50)).build();
         let cache = fixture.over(store).build().unwrap();
         fixture.aws.faults().inject(Rule::new(fault));
-        let in_trouble = async {
+        let failing = async {
             assert!(!cache.set("key", &value()).await.unwrap());
             assert_eq!(cache.get("key").await.unwrap(), None);
             assert!(cache.get_many(["key", "other"]).await.unwrap().is_empty());
@@ -53,7 +53,7 @@ async fn by_default_lasting_trouble_counts_as_a_miss() {
             let load = async || Ok::<_, CacheError>(value());
             assert_eq!(cache.get_or_load("key", load).await.unwrap(), value());
         };
-        in_time(in_trouble).await;
+        in_time(failing).await;
         let stats = cache.stats();
         assert_eq!((stats.unavailable, stats.hits, stats.absent), (4, 0, 0), "{fault:?}");
         assert_eq!((stats.written, stats.not_written, stats.loads), (0, 3, 1), "{fault:?}");
@@ -61,9 +61,9 @@ async fn by_default_lasting_trouble_counts_as_a_miss() {
 }
 
 #[tokio::test]
-async fn a_miss_at_once_makes_one_try() {
+async fn no_retries_means_one_attempt() {
     let fixture = Fixture::new().await;
-    let store = fixture.store_builder().on_trouble(OnTrouble::Miss { retries: 0 }).build();
+    let store = fixture.store_builder().failure_policy(FailurePolicy::Miss { retries: 0 }).build();
     let cache = fixture.over(store).build().unwrap();
     fixture.aws.faults().inject(Rule::new(Fault::Throttle));
     assert_eq!(cache.get("key").await.unwrap(), None);
@@ -72,9 +72,9 @@ async fn a_miss_at_once_makes_one_try() {
 }
 
 #[tokio::test]
-async fn trouble_is_an_error_if_so_set() {
+async fn failures_are_errors_if_that_is_the_policy() {
     let fixture = Fixture::new().await;
-    let store = fixture.store_builder().on_trouble(OnTrouble::Fail { retries: 1 }).build();
+    let store = fixture.store_builder().failure_policy(FailurePolicy::Fail { retries: 1 }).build();
     let cache = fixture.over(store).build().unwrap();
     fixture.aws.faults().inject(Rule::new(Fault::Throttle));
     let load = async || Ok::<_, CacheError>(value());
@@ -87,8 +87,8 @@ async fn trouble_is_an_error_if_so_set() {
         cache.delete_many(["a", "b"]).await.unwrap_err(),
         cache.get_or_load("key", load).await.unwrap_err(),
     ] {
-        assert_eq!(error.to_string(), "table orders-cache-test: ThrottlingException");
-        assert_eq!(error.kind(), ErrorKind::Transient);
+        assert_eq!(error.to_string(), "table orders-cache-test: throttled (ThrottlingException)");
+        assert!(error.is_retryable());
     }
     assert_eq!(fixture.calls(Operation::BatchGetItem), 2);
     let stats = cache.stats();
@@ -96,7 +96,7 @@ async fn trouble_is_an_error_if_so_set() {
 }
 
 #[tokio::test]
-async fn what_cannot_pass_is_not_tried_again() {
+async fn a_missing_table_is_not_retried() {
     let fixture = Fixture::new().await;
     let table = "missing".parse().unwrap();
     let store = dynamodb_cache::DynamoDbStore::new(&fixture.client, table);
@@ -106,7 +106,7 @@ async fn what_cannot_pass_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn what_batches_leave_unprocessed_is_sent_again() {
+async fn unprocessed_entries_of_batches_are_retried() {
     let fixture = Fixture::new().await;
     let store = fixture.store();
     let cache = fixture.over(store.clone()).build().unwrap();
@@ -123,9 +123,9 @@ async fn what_batches_leave_unprocessed_is_sent_again() {
 }
 
 #[tokio::test]
-async fn what_batches_never_process_is_handed_back() {
+async fn entries_that_stay_unprocessed_are_returned() {
     let fixture = Fixture::new().await;
-    let store = fixture.store_builder().on_trouble(OnTrouble::Miss { retries: 1 }).build();
+    let store = fixture.store_builder().failure_policy(FailurePolicy::Miss { retries: 1 }).build();
     let cache = fixture.over(store).build().unwrap();
     let values: HashMap<_, _> = (0..30).map(|n| (format!("key {n}"), format!("{n}"))).collect();
     let rule = fixture.aws.faults().inject(Rule::new(Fault::Partial { every: 1 }));
@@ -143,9 +143,9 @@ async fn what_batches_never_process_is_handed_back() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_takes_no_other_with_it() {
+async fn a_failed_batch_does_not_affect_others() {
     let fixture = Fixture::new().await;
-    let store = fixture.store_builder().on_trouble(OnTrouble::Miss { retries: 0 }).build();
+    let store = fixture.store_builder().failure_policy(FailurePolicy::Miss { retries: 0 }).build();
     let cache = fixture.over(store).build().unwrap();
     let values: HashMap<_, _> = (0..50).map(|n| (format!("key {n}"), format!("{n}"))).collect();
     fixture.aws.faults().inject(Rule::new(Fault::Throttle).times(1));
