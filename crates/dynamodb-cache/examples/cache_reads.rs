@@ -1,4 +1,4 @@
-//! Reads a hundred values of 1 KiB over and over, for `local/bench/dynamodb-cache.py`.
+//! Reads a hundred values of 1 KiB over and over, for `tools/bench/dynamodb_cache.py`.
 //!
 //! ```sh
 //! cargo run --release --example cache_reads -- TABLE WAY READS

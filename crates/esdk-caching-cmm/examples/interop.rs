@@ -9,7 +9,7 @@
 //! "signed" or "unsigned"; a message has `message`, in base64; contents are `plaintext` and
 //! `context`. At the end, standard error says what the CMM has done.
 //!
-//! The programs called `messages` in `local/interop` are the same on the AWS Encryption SDKs for
+//! The programs called `messages` in `tools/interop` are the same on the AWS Encryption SDKs for
 //! Python and JavaScript.
 
 #![expect(clippy::print_stdout, reason = "its output")]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,39 +9,40 @@ use aws_config::SdkConfig;
 use esdk_caching_cmm::{CachingCmm, DEFAULT_MAX_BYTES, LocalCache, NoCache};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::STREAM_CONTEXT_KEY;
-use crate::engine::{Context, Engine, Messages};
+use crate::codec::Codec;
+use crate::context::{Context, STREAM_CONTEXT_KEY, check_stream, context_for};
 use crate::error::{CipherError, SetupError};
 use crate::keyring::{self, Built};
 use crate::keys::Keys;
 use crate::names::{RegionName, StreamName};
-use crate::regions::{EncryptFor, Regions};
+use crate::options::{EncryptFor, Engine, Suite};
+use crate::regions::Regions;
 use crate::stats::{CipherStats, KmsMeter};
 
 /// With frames of this length, the largest record that Kinesis takes (10 MiB) stays below the
 /// number of frames that the AWS Encryption SDK's engine can take.
 const MIN_FRAME_LENGTH: u32 = 1024;
 
-/// Encrypts records for a stream, and decrypts records that are said to come from a stream.
+/// Encrypts records for a stream, and decrypts records of a stream.
 ///
-/// Clones share the data key cache. What it can do follows from its [`Keys`].
+/// Clones share the data key cache. [`Keys`] decide whether a cipher encrypts or decrypts.
 #[derive(Debug, Clone)]
 pub struct RecordCipher {
-    messages: Messages,
+    codec: Codec,
     cmm: CachingCmm,
     cache: Arc<LocalCache>,
-    /// Those of keys to encrypt with.
+    /// `None` for decrypt-only keys.
     regions: Option<Regions>,
     kms: Arc<BTreeMap<RegionName, KmsMeter>>,
 }
 
-/// A record as a message.
+/// An encrypted record.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Encrypted {
     /// The message.
     pub message: Vec<u8>,
-    /// Regions whose keys could not be used when the message's data key was made, and cannot decrypt
-    /// it. Always empty if records are encrypted [for all Regions](EncryptFor::All).
+    /// Regions that cannot decrypt the message, because their KMS keys could not be used when its
+    /// data key was made. Always empty if records are encrypted [for all Regions](EncryptFor::All).
     pub missing_regions: Vec<RegionName>,
 }
 
@@ -56,7 +56,8 @@ impl fmt::Debug for Encrypted {
 }
 
 impl RecordCipher {
-    /// A cipher over `keys`. `config` gives credentials, endpoints and, for discovery, the Region.
+    /// Configures a cipher over `keys`. `config` gives credentials, endpoints and, for discovery and
+    /// alias names, the Region.
     pub fn builder(keys: Keys, config: &SdkConfig) -> RecordCipherBuilder {
         RecordCipherBuilder {
             keys,
@@ -73,18 +74,19 @@ impl RecordCipher {
         }
     }
 
-    /// The message that carries `plaintext` to `stream`, and to no other stream.
+    /// Encrypts `plaintext` for `stream`. The message cannot be decrypted as a record of any other
+    /// stream.
     ///
     /// # Errors
-    /// [`CipherError`]; all that encryption returns are transient. Those of AWS KMS name the Region.
+    /// [`CipherError`]. Failures of AWS KMS name the Region.
     pub async fn encrypt(
         &self,
         stream: &StreamName,
         plaintext: Vec<u8>,
     ) -> Result<Encrypted, CipherError> {
-        let context = Context::from([(STREAM_CONTEXT_KEY.to_owned(), stream.to_string())]);
+        let context = context_for(stream);
         let Some(regions) = self.regions.as_ref().filter(|regions| regions.may_miss_some()) else {
-            let message = self.messages.encrypt(context, plaintext).await?;
+            let message = self.codec.encrypt(context, plaintext).await?;
             return Ok(Encrypted { message, missing_regions: Vec::new() });
         };
         let encrypted = self.encrypt_for(regions, context.clone(), plaintext.clone()).await?;
@@ -102,87 +104,38 @@ impl RecordCipher {
         context: Context,
         plaintext: Vec<u8>,
     ) -> Result<Encrypted, CipherError> {
-        let message = self.messages.encrypt(context, plaintext).await?;
-        let missing_regions = regions.missing(&self.messages.parse(&message)?);
+        let message = self.codec.encrypt(context, plaintext).await?;
+        let missing_regions = regions.missing(&self.codec.parse(&message)?);
         Ok(Encrypted { message, missing_regions })
     }
 
-    /// The plaintext of a message that came from `stream`.
+    /// Decrypts a message that came from `stream`.
     ///
     /// # Errors
     /// [`CipherError`]; its [`kind`](CipherError::kind) says whether the record can ever be
-    /// decrypted.
+    /// decrypted, and who must act.
     pub async fn decrypt(
         &self,
         stream: &StreamName,
         message: Vec<u8>,
     ) -> Result<Vec<u8>, CipherError> {
-        // Nothing of this is authenticated. It serves to refuse a record without a call to KMS.
-        let claims = self.messages.parse(&message)?;
+        // Not authenticated yet: used only to reject a record early, without a call to KMS.
+        let claims = self.codec.parse(&message)?;
         let claimed = claims.encryption_context().find(|(key, _)| *key == STREAM_CONTEXT_KEY);
         check_stream(stream, claimed.map(|(_, stream)| stream))?;
-        let (plaintext, context) = self.messages.decrypt(message).await?;
-        // Now authenticated, and so the check that counts.
+        let (plaintext, context) = self.codec.decrypt(message).await?;
+        // Authenticated now, so this is the check that counts.
         check_stream(stream, context.get(STREAM_CONTEXT_KEY).map(String::as_str))?;
         Ok(plaintext)
     }
 
-    /// What the cipher and its clones have done so far.
+    /// Returns counters accumulated by this cipher and its clones.
     #[must_use]
     pub fn stats(&self) -> CipherStats {
         let kms = self.kms.iter().map(|(region, meter)| (region.clone(), meter.read())).collect();
         CipherStats { data_keys: self.cmm.stats(), cache: self.cmm.cache_stats(), kms }
     }
 }
-
-fn check_stream(expected: &StreamName, found: Option<&str>) -> Result<(), CipherError> {
-    if found == Some(expected.as_str()) {
-        return Ok(());
-    }
-    Err(CipherError::WrongStream {
-        expected: expected.clone(),
-        found: found.and_then(|name| name.parse().ok()),
-    })
-}
-
-/// The algorithm suite that records are encrypted with: AES-256-GCM with HKDF-SHA512 and key
-/// commitment, with or without a signature. Both are decrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Suite {
-    /// Signed with ECDSA P-384: who can only decrypt cannot forge a record. The default of the
-    /// AWS Encryption SDK.
-    #[default]
-    Signed,
-    /// Not signed, and many times faster: where those who decrypt are trusted as much as those
-    /// who encrypt.
-    Unsigned,
-}
-
-impl FromStr for Suite {
-    type Err = InvalidSuite;
-
-    fn from_str(name: &str) -> Result<Self, InvalidSuite> {
-        match name {
-            "signed" => Ok(Self::Signed),
-            "unsigned" => Ok(Self::Unsigned),
-            _ => Err(InvalidSuite),
-        }
-    }
-}
-
-impl fmt::Display for Suite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Signed => "signed",
-            Self::Unsigned => "unsigned",
-        })
-    }
-}
-
-/// The name of a suite that there is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the suites are 'signed' and 'unsigned'")]
-pub struct InvalidSuite;
 
 /// Sets up a [`RecordCipher`]. Everything is checked in [`build`](Self::build).
 #[derive(Debug, Clone)]
@@ -282,9 +235,9 @@ impl RecordCipherBuilder {
             .max_bytes(self.max_bytes)
             .build()
             .await?;
-        let messages = Messages::new(self.engine, cmm.clone(), self.suite, frame_length)?;
+        let codec = Codec::new(self.engine, cmm.clone(), self.suite, frame_length)?;
         self.warm_up(frame_length).await?;
-        Ok(RecordCipher { messages, cmm, cache, regions, kms: Arc::new(kms) })
+        Ok(RecordCipher { codec, cmm, cache, regions, kms: Arc::new(kms) })
     }
 
     /// Sends a message to itself, under a throw-away key.
@@ -295,10 +248,10 @@ impl RecordCipherBuilder {
             .max_age(Duration::MAX)
             .build()
             .await?;
-        let messages = Messages::new(self.engine, cmm, self.suite, frame_length)?;
+        let codec = Codec::new(self.engine, cmm, self.suite, frame_length)?;
         let failed = |error: CipherError| SetupError::Sdk(error.to_string());
-        let message = messages.encrypt(Context::new(), Vec::new()).await.map_err(failed)?;
-        messages.decrypt(message).await.map_err(failed)?;
+        let message = codec.encrypt(Context::new(), Vec::new()).await.map_err(failed)?;
+        codec.decrypt(message).await.map_err(failed)?;
         Ok(())
     }
 }

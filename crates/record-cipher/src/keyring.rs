@@ -12,10 +12,11 @@ use aws_esdk::material_providers::types::material_providers_config::MaterialProv
 use aws_esdk::material_providers::types::{AesWrappingAlg, DiscoveryFilter};
 use aws_smithy_types::Blob;
 
-use crate::error::SetupError;
-use crate::keys::{KeyArn, Keys, KmsKeyId, is_account_id};
+use crate::error::{ErrorKind, KmsError, SetupError};
+use crate::keys::{Id, KeyArn, Keys, KmsKeyId, is_account_id};
 use crate::names::RegionName;
-use crate::regions::{EncryptFor, Regional, Regions};
+use crate::options::EncryptFor;
+use crate::regions::{Regional, Regions};
 use crate::stats::KmsMeter;
 
 /// How long one attempt to reach KMS may take; the SDK then tries again.
@@ -85,9 +86,10 @@ impl Keyrings<'_> {
         Ok(regions)
     }
 
-    async fn decrypt(&mut self, keys: &[KeyArn]) -> Result<KeyringRef, SetupError> {
+    async fn decrypt(&mut self, keys: &[KmsKeyId]) -> Result<KeyringRef, SetupError> {
         let mut keyrings = Vec::new();
         for key in keys {
+            let key = self.resolve(key).await?;
             keyrings.push(self.kms(&key.to_string(), key.region()).await?);
         }
         if keyrings.is_empty() {
@@ -95,6 +97,33 @@ impl Keyrings<'_> {
         }
         let multi = self.providers.create_multi_keyring();
         multi.child_keyrings(keyrings).send().await.map_err(refused)
+    }
+
+    /// Returns the key's ARN. Calls KMS only for an alias.
+    async fn resolve(&mut self, key: &KmsKeyId) -> Result<KeyArn, SetupError> {
+        let region = match &key.0 {
+            Id::KeyArn(arn) => return Ok(arn.clone()),
+            Id::AliasArn(arn) => arn.region().clone(),
+            Id::AliasName(_) => self.configured_region("an alias name")?,
+        };
+        let request = self.kms_client(&region).describe_key().key_id(key.to_string());
+        let failed = |kind, reason| SetupError::Alias {
+            alias: key.to_string(),
+            error: KmsError { kind, region: Some(region.clone()), reason },
+        };
+        let output = request.send().await.map_err(|error| match error.into_service_error() {
+            error if error.is_not_found_exception() => {
+                failed(ErrorKind::Operator, "the alias does not exist")
+            }
+            _ => failed(ErrorKind::Retryable, "kms:DescribeKey was not answered"),
+        })?;
+        let arn = output.key_metadata.and_then(|key| key.arn?.parse().ok());
+        arn.ok_or_else(|| failed(ErrorKind::Retryable, "kms:DescribeKey named no key ARN"))
+    }
+
+    fn configured_region(&self, what: &'static str) -> Result<RegionName, SetupError> {
+        let region = self.config.region().and_then(|region| region.as_ref().parse().ok());
+        region.ok_or(SetupError::NoRegion(what))
     }
 
     async fn discover(
@@ -108,8 +137,7 @@ impl Keyrings<'_> {
         if let Some(account) = accounts.iter().find(|account| !is_account_id(account)) {
             return Err(SetupError::Account(account.clone()));
         }
-        let region = self.config.region().and_then(|region| region.as_ref().parse().ok());
-        let region: RegionName = region.ok_or(SetupError::NoRegion)?;
+        let region = self.configured_region("key discovery")?;
         let filter = DiscoveryFilter::builder()
             .partition(partition)
             .account_ids(accounts.to_vec())

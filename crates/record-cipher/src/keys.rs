@@ -17,9 +17,13 @@ pub enum Keys {
         /// At least one Region, none twice.
         regions: Vec<RegionName>,
     },
-    /// Decrypts only records that were encrypted under one of these keys. They are tried in
-    /// order, so the key of the own Region goes first. A multi-Region key stands for its replicas.
-    Decrypt(Vec<KeyArn>),
+    /// Decrypts only records that were encrypted under one of these keys. They are tried in order,
+    /// so list the key of the nearest Region first. A multi-Region key also decrypts what its
+    /// replicas encrypted.
+    ///
+    /// Messages name their keys by ARN. An alias is therefore resolved to its key once, in
+    /// [`build`](crate::RecordCipherBuilder::build), with `kms:DescribeKey`.
+    Decrypt(Vec<KmsKeyId>),
     /// Decrypts records that were encrypted under any key of these accounts in the Region of the
     /// caller's configuration, as far as the caller has permission.
     Discover {
@@ -49,12 +53,12 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// A name of a KMS key to encrypt with: `alias/NAME`, the ARN of an alias, or the ARN of a key.
+/// A KMS key: `alias/NAME`, the ARN of an alias, or the ARN of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KmsKeyId(Id);
+pub struct KmsKeyId(pub(crate) Id);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Id {
+pub(crate) enum Id {
     AliasName(String),
     AliasArn(Arn),
     KeyArn(KeyArn),
@@ -106,10 +110,9 @@ impl KmsKeyId {
     }
 }
 
-/// The ARN of a KMS key, which is what decryption needs: a message names the key that can decrypt
-/// it by ARN, never by alias.
+/// The ARN of a KMS key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyArn(Arn);
+pub(crate) struct KeyArn(Arn);
 
 impl FromStr for KeyArn {
     type Err = InvalidKey;
@@ -117,9 +120,7 @@ impl FromStr for KeyArn {
     fn from_str(arn: &str) -> Result<Self, InvalidKey> {
         match arn.parse()? {
             KmsKeyId(Id::KeyArn(key)) => Ok(key),
-            KmsKeyId(Id::AliasName(_) | Id::AliasArn(_)) => {
-                Err(InvalidKey::AliasForDecryption(arn.to_owned()))
-            }
+            KmsKeyId(Id::AliasName(_) | Id::AliasArn(_)) => Err(InvalidKey::Id(arn.to_owned())),
         }
     }
 }
@@ -131,16 +132,15 @@ impl fmt::Display for KeyArn {
 }
 
 impl KeyArn {
-    /// The Region of the key.
-    #[must_use]
-    pub fn region(&self) -> &RegionName {
+    /// Returns the Region of the key.
+    pub(crate) fn region(&self) -> &RegionName {
         &self.0.region
     }
 }
 
 /// `arn:partition:kms:region:account:resource`
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Arn {
+pub(crate) struct Arn {
     partition: String,
     region: RegionName,
     account: String,
@@ -148,6 +148,10 @@ struct Arn {
 }
 
 impl Arn {
+    pub(crate) fn region(&self) -> &RegionName {
+        &self.region
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let parts: Vec<_> = text.splitn(6, ':').collect();
         let &["arn", partition, "kms", region, account, resource] = parts.as_slice() else {
@@ -183,22 +187,16 @@ pub(crate) fn is_account_id(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A KMS key that cannot be used as it is named.
+/// Invalid name of a KMS key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidKey {
     /// Neither an alias nor an ARN.
     #[error(
-        "'{0}' is no KMS key: give alias/NAME, an alias ARN or a key ARN \
+        "'{0}' is not a KMS key: give alias/NAME, an alias ARN or a key ARN \
          (arn:aws:kms:REGION:ACCOUNT:key/ID)"
     )]
     Id(String),
-    /// An alias where a key ARN is needed.
-    #[error(
-        "'{0}' is an alias, and decryption needs the ARN of the key \
-         (arn:aws:kms:REGION:ACCOUNT:key/ID): messages name their keys by ARN"
-    )]
-    AliasForDecryption(String),
     /// A key of one Region, asked for in another.
     #[error(
         "'{key}' does not exist in {region}: give an alias that every Region has, or a \
@@ -256,11 +254,10 @@ mod tests {
     }
 
     #[test]
-    fn decryption_takes_key_arns_only() {
+    fn only_key_arns_are_key_arns() {
         assert_eq!(KEY.parse::<KeyArn>().unwrap().to_string(), KEY);
-        for alias in ["alias/records", ALIAS] {
-            let error = alias.parse::<KeyArn>().unwrap_err();
-            assert_eq!(error, InvalidKey::AliasForDecryption(alias.to_owned()));
+        for alias in ["alias/records", ALIAS, "1234"] {
+            assert_eq!(alias.parse::<KeyArn>(), Err(InvalidKey::Id(alias.to_owned())));
         }
     }
 

@@ -3,7 +3,7 @@
 use aws_esdk::com_amazonaws_kms::types::error::Error as Kms;
 use aws_esdk::material_providers::types::error::Error as MaterialsError;
 
-use crate::error::{ACCESS_DENIED, CipherError};
+use crate::error::{ACCESS_DENIED, CipherError, ErrorKind, KmsError};
 use crate::names::RegionName;
 
 /// The failure of KMS among what a keyring reports, if there is one that is not the message's
@@ -35,10 +35,11 @@ enum Failure {
 
 impl Failure {
     fn in_region(self, region: Option<RegionName>) -> CipherError {
-        match self {
-            Self::Refused(reason) => CipherError::KmsRefused { region, reason },
-            Self::Unavailable(reason) => CipherError::KmsUnavailable { region, reason },
-        }
+        let (kind, reason) = match self {
+            Self::Refused(reason) => (ErrorKind::Operator, reason),
+            Self::Unavailable(reason) => (ErrorKind::Retryable, reason),
+        };
+        KmsError { kind, region, reason }.into()
     }
 }
 

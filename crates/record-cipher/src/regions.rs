@@ -1,7 +1,6 @@
 //! One data key, wrapped by the KMS key of every Region, or of every Region that can be reached.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
@@ -17,48 +16,12 @@ use esdk_caching_cmm::CachedMaterials;
 use esdk_message::UnverifiedMessage;
 use tokio::task::spawn_blocking;
 
-use crate::engine::{Context, suite_and_policy};
+use crate::codec::suite_and_policy;
+use crate::context::Context;
+use crate::keys::KeyArn;
 use crate::kms_failure::kms_failure;
 use crate::names::RegionName;
-use crate::{KeyArn, Suite};
-
-/// Which Regions' KMS keys a record has to be encrypted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum EncryptFor {
-    /// All of them. While the key of one cannot be used, no new data key is made, and records fail
-    /// with an error that names the Region.
-    #[default]
-    All,
-    /// Those whose keys can be used, at least one. Records are then encrypted without the others,
-    /// which cannot read them: see [`Encrypted::missing_regions`](crate::Encrypted).
-    Available,
-}
-
-impl FromStr for EncryptFor {
-    type Err = InvalidEncryptFor;
-
-    fn from_str(name: &str) -> Result<Self, InvalidEncryptFor> {
-        match name {
-            "all" => Ok(Self::All),
-            "available" => Ok(Self::Available),
-            _ => Err(InvalidEncryptFor),
-        }
-    }
-}
-
-impl fmt::Display for EncryptFor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::All => "all",
-            Self::Available => "available",
-        })
-    }
-}
-
-/// Neither all Regions nor the available ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("records are encrypted for 'all' Regions or for those that are 'available'")]
-pub struct InvalidEncryptFor;
+use crate::options::{EncryptFor, Suite};
 
 /// The Regions that data keys are wrapped for, in order: the first that can be used makes the data
 /// key.

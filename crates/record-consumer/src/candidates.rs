@@ -75,7 +75,7 @@ impl Candidates {
                     self.superseded += rivals.len() - 1;
                 }
                 Some(Unwritten::Superseded) => self.superseded += rivals.len(),
-                Some(Unwritten::Failed(failure)) if failure.kind() == ErrorKind::Permanent => {
+                Some(Unwritten::Failed(failure)) if failure.kind() == ErrorKind::Record => {
                     fail_best(&mut rivals, failure, failures);
                     self.of_key.insert(key, rivals);
                 }
@@ -99,7 +99,7 @@ impl Candidates {
     fn forget_failed(&mut self, failures: &Failures) {
         let failed = |candidate: &Candidate| {
             let failure = failures.get(&candidate.record);
-            failure.is_some_and(|failure| failure.kind() == ErrorKind::Permanent)
+            failure.is_some_and(|failure| failure.kind() == ErrorKind::Record)
         };
         self.of_key.retain(|_, rivals| {
             rivals.retain(|candidate| !failed(candidate));

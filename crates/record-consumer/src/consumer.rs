@@ -232,7 +232,7 @@ impl Consumer {
             return (Failures::new(), failures);
         };
         let (permanent, mut reported): (Failures, Failures) =
-            failures.into_iter().partition(|(_, failure)| failure.kind() == ErrorKind::Permanent);
+            failures.into_iter().partition(|(_, failure)| failure.kind() == ErrorKind::Record);
         let store = &Store { quarantine, now: (self.now)(), stop };
         let mut stored = stream::iter(permanent)
             .map(|(at, failure)| async move { (at, store.store(&records[at], failure).await) })

@@ -1,5 +1,6 @@
 //! Why a record was not written.
 
+use record_cipher::aggregate::{InvalidMember, InvalidPlaintext};
 use record_cipher::{CipherError, ErrorKind, InvalidName};
 
 use crate::item::ItemError;
@@ -16,20 +17,12 @@ pub enum RecordFailure {
     /// The record could not be decrypted, or was encrypted for another stream.
     #[error(transparent)]
     Cipher(#[from] CipherError),
-    /// The plaintext is not JSON.
-    #[error("the plaintext is not valid JSON (line {line}, column {column})")]
-    NotJson {
-        /// Line of the plaintext, from 1.
-        line: usize,
-        /// Column of the line.
-        column: usize,
-    },
-    /// The plaintext is JSON, but no record.
-    #[error("the plaintext is neither a JSON object nor a list of JSON objects")]
-    NotARecord,
-    /// An element of the list is no record.
-    #[error("it is not a JSON object")]
-    NotAnObject,
+    /// The plaintext holds no records.
+    #[error(transparent)]
+    Plaintext(#[from] InvalidPlaintext),
+    /// A member of an aggregate is not a record.
+    #[error(transparent)]
+    Member(#[from] InvalidMember),
     /// One of the objects in a list cannot be written, and so the list as a whole has failed.
     #[error("element [{at}] of the list: {failure}")]
     Element {
@@ -68,13 +61,12 @@ impl RecordFailure {
             Self::Cipher(error) => error.kind(),
             Self::Element { failure, .. } => failure.kind(),
             Self::EventSource(_)
-            | Self::NotJson { .. }
-            | Self::NotARecord
-            | Self::NotAnObject
+            | Self::Plaintext(_)
+            | Self::Member(_)
             | Self::Item(_)
-            | Self::Refused(_) => ErrorKind::Permanent,
+            | Self::Refused(_) => ErrorKind::Record,
             Self::NotTaken(_) | Self::NotQuarantined { .. } | Self::OutOfTime => {
-                ErrorKind::Transient
+                ErrorKind::Retryable
             }
         }
     }

@@ -78,7 +78,7 @@ impl ItemError {
     /// Always permanent: the record will never fit.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        ErrorKind::Permanent
+        ErrorKind::Record
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use clap::{Args, value_parser};
-use record_cipher::{Engine, KeyArn, Keys, RecordCipher, SetupError};
+use record_cipher::{DecryptSettings, Engine, KmsKeyId, RecordCipher, SetupError};
 
 use crate::s3::BucketName;
 use crate::table::{KeyAttribute, KeyType};
@@ -17,7 +17,7 @@ pub struct ConsumerSettings {
     #[arg(long, env)]
     pub table_name: String,
 
-    /// ARNs of the KMS keys to decrypt with, separated by commas; this Region's first
+    /// KMS keys to decrypt with, key ARNs or aliases, separated by commas; this Region's first
     #[arg(
         long,
         env,
@@ -25,7 +25,7 @@ pub struct ConsumerSettings {
         required_unless_present = "key_discovery_accounts",
         conflicts_with = "key_discovery_accounts"
     )]
-    pub cmk_arn: Vec<KeyArn>,
+    pub cmk_arn: Vec<KmsKeyId>,
 
     /// Instead of CMK_ARN: accounts whose keys in this Region decrypt, separated by commas
     #[arg(long, env, value_delimiter = ',', requires = "key_discovery_partition")]
@@ -73,19 +73,17 @@ impl ConsumerSettings {
     /// # Errors
     /// A setting is not allowed.
     pub async fn cipher(&self, config: &SdkConfig) -> Result<RecordCipher, SetupError> {
-        let keys = match &self.key_discovery_partition {
-            None => Keys::Decrypt(self.cmk_arn.clone()),
-            Some(partition) => Keys::Discover {
-                partition: partition.clone(),
-                accounts: self.key_discovery_accounts.clone(),
-            },
+        let mut settings = match &self.key_discovery_partition {
+            None => DecryptSettings::with_keys(self.cmk_arn.clone()),
+            Some(partition) => DecryptSettings::with_discovery(
+                partition.clone(),
+                self.key_discovery_accounts.clone(),
+            ),
         };
-        RecordCipher::builder(keys, config)
-            .engine(self.engine)
-            .cache_capacity(self.cache_capacity)
-            .max_age(Duration::from_secs(self.cache_max_age_seconds))
-            .build()
-            .await
+        settings.engine = self.engine;
+        settings.cache_capacity = self.cache_capacity;
+        settings.max_age = Duration::from_secs(self.cache_max_age_seconds);
+        settings.build(config).await
     }
 
     /// The attribute that holds an item's version, if versions are compared.
@@ -190,9 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_is_refused_with_the_reason() {
-        let error = parse(&["--cmk-arn", "alias/records"]).unwrap_err();
-        assert!(error.contains("decryption needs the ARN of the key"), "{error}");
+    fn an_alias_is_a_key_too() {
+        let settings = parse(&["--cmk-arn", "alias/records"]).unwrap();
+        assert_eq!(settings.cmk_arn, ["alias/records".parse().unwrap()]);
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl Worker {
     fn try_again(&mut self, queued: Queued, error: TryError) {
         self.counters.failed_try(error.is_throttling());
         let delay = back_off(queued.receipt.tries, &mut self.rng);
-        if error.kind == ErrorKind::Permanent || Instant::now() + delay >= queued.deadline {
+        if error.kind == ErrorKind::Record || Instant::now() + delay >= queued.deadline {
             tracing::debug!(error.code, tries = queued.receipt.tries, "record handed back");
             self.release(&queued.entry);
             return queued.receipt.failed(error);

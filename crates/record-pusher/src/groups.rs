@@ -1,16 +1,13 @@
 //! Records that share a message.
-//!
-//! A message holds one record as a JSON object, or several as a list of objects. Kinesis bills a
-//! record by units of 25 KB, and each message costs a key derivation and perhaps a signature, so that
-//! small records are cheaper together.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use record_cipher::Record;
+use record_cipher::aggregate::Aggregate;
 use tokio::time::Instant;
 
 use crate::receipt::Reply;
-use crate::record::Record;
 
 /// A record that was accepted for pushing.
 pub(crate) struct Job {
@@ -22,8 +19,7 @@ pub(crate) struct Job {
 pub(crate) struct Group {
     /// The records' value of the field that partition keys are taken from, if there is one.
     pub(crate) partition_key: Option<String>,
-    /// JSON: the record, or from the second on a list that is not closed yet.
-    json: Vec<u8>,
+    aggregate: Aggregate,
     pub(crate) replies: Vec<Reply>,
     due: Instant,
 }
@@ -31,25 +27,18 @@ pub(crate) struct Group {
 impl Group {
     /// The JSON of all the records.
     pub(crate) fn into_plaintext(self) -> (Vec<u8>, Vec<Reply>) {
-        let mut json = self.json;
-        if self.replies.len() > 1 {
-            json.push(b']');
-        }
-        (json, self.replies)
+        (self.aggregate.into_plaintext(), self.replies)
     }
 
-    fn add(&mut self, Job { record, reply }: Job) {
-        if self.replies.len() == 1 {
-            self.json.insert(0, b'[');
+    /// Returns the job if the group has no capacity for its record.
+    fn try_add(&mut self, Job { record, reply }: Job) -> Result<(), Job> {
+        match self.aggregate.try_push(record) {
+            Ok(()) => {
+                self.replies.push(reply);
+                Ok(())
+            }
+            Err(record) => Err(Job { record, reply }),
         }
-        self.json.push(b',');
-        self.json.extend(record.into_json());
-        self.replies.push(reply);
-    }
-
-    /// Whether the list stays within `limit` with one more record of that many bytes.
-    fn has_room_for(&self, bytes: usize, limit: usize) -> bool {
-        self.json.len() + bytes + "[,]".len() <= limit
     }
 }
 
@@ -72,16 +61,16 @@ impl Groups {
     /// Takes a record, and gives the group that is complete without it, if there is one. With one
     /// record per message that is the record's own.
     pub(crate) fn add(&mut self, partition_key: Option<String>, job: Job) -> Option<Group> {
-        let bytes = job.record.json_len();
-        if let Some(group) = self.open.get_mut(&partition_key)
-            && group.has_room_for(bytes, self.limit)
-        {
-            group.add(job);
-            return None;
-        }
+        let job = match self.open.get_mut(&partition_key) {
+            Some(group) => match group.try_add(job) {
+                Ok(()) => return None,
+                Err(job) => job,
+            },
+            None => job,
+        };
         let group = Group {
             partition_key: partition_key.clone(),
-            json: job.record.into_json(),
+            aggregate: Aggregate::new(job.record, self.limit),
             replies: vec![job.reply],
             due: Instant::now() + self.linger,
         };

@@ -62,7 +62,7 @@ impl TryError {
 
     /// Kinesis has not answered for an entry.
     pub(crate) fn no_answer() -> Self {
-        Self { code: "NoAnswer".into(), message: None, kind: ErrorKind::Transient }
+        Self { code: "NoAnswer".into(), message: None, kind: ErrorKind::Retryable }
     }
 }
 
@@ -144,7 +144,7 @@ fn result_entry(entry: PutRecordsResultEntry) -> TryResult {
         } => Ok(Delivery { shard_id, sequence_number }),
         // Kinesis fails single entries for throughput and internal trouble only.
         PutRecordsResultEntry { error_code: Some(code), error_message: message, .. } => {
-            Err(TryError { code, message, kind: ErrorKind::Transient })
+            Err(TryError { code, message, kind: ErrorKind::Retryable })
         }
         _ => Err(TryError::no_answer()),
     }
@@ -159,11 +159,11 @@ fn request_error<E: ProvideErrorMetadata>(error: &SdkError<E>) -> TryError {
         _ => "NoAnswer",
     };
     let message = error.message().map(str::to_owned);
-    let mut failure = TryError { code: code.to_owned(), message, kind: ErrorKind::Transient };
+    let mut failure = TryError { code: code.to_owned(), message, kind: ErrorKind::Retryable };
     let is_our_fault =
         matches!(error, SdkError::ServiceError(error) if error.raw().status().is_client_error());
     if is_our_fault && !failure.is_throttling() {
-        failure.kind = ErrorKind::Permanent;
+        failure.kind = ErrorKind::Record;
     }
     failure
 }

@@ -169,7 +169,7 @@ mod tests {
             code: "Timeout".into(),
             message: None,
             tries: 2,
-            kind: record_cipher::ErrorKind::Transient,
+            kind: record_cipher::ErrorKind::Retryable,
         };
         let delivery = crate::Delivery { shard_id: "s".into(), sequence_number: "7".into() };
         let regions = [("us-east-1", Ok(delivery)), ("eu-west-1", Err(error))]

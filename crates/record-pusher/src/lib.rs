@@ -42,7 +42,6 @@ mod outcome;
 mod pipeline;
 mod pusher;
 mod receipt;
-mod record;
 mod region;
 mod settings;
 mod stats;
@@ -50,10 +49,9 @@ mod stats;
 pub use message_pusher::MessagePusher;
 pub use outcome::{Delivery, DeliveryError, Outcome, PushError};
 pub use pusher::{Pushed, RecordPusher};
-pub use record::{NotARecord, Record};
 pub use record_cipher::{
-    CacheStats, CipherError, CipherStats, CmmStats, EncryptFor, Engine, ErrorKind, KmsKeyId,
-    KmsStats, RegionName, SetupError, StreamName, Suite,
+    CacheStats, CipherError, CipherStats, CmmStats, EncryptFor, Engine, ErrorKind, InvalidRecord,
+    KmsError, KmsKeyId, KmsStats, Record, RegionName, SetupError, StreamName, Suite,
 };
 pub use settings::PusherSettings;
 #[cfg(feature = "settings")]

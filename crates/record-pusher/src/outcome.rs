@@ -87,7 +87,7 @@ impl DeliveryError {
                 "the Region's KMS key could not be used; push the record anew".to_owned(),
             ),
             tries: 0,
-            kind: ErrorKind::Transient,
+            kind: ErrorKind::Retryable,
         }
     }
 
@@ -155,8 +155,8 @@ impl PushError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Encryption(error) => error.kind(),
-            Self::PartitionKey { .. } | Self::TooLarge { .. } => ErrorKind::Permanent,
-            Self::UnknownLimit { .. } | Self::Stopped => ErrorKind::Transient,
+            Self::PartitionKey { .. } | Self::TooLarge { .. } => ErrorKind::Record,
+            Self::UnknownLimit { .. } | Self::Stopped => ErrorKind::Retryable,
         }
     }
 }

@@ -16,10 +16,10 @@ use crate::batcher::Patience;
 use crate::groups::{Groups, Job};
 use crate::outcome::{Outcome, PushError};
 use crate::pipeline::{MAX_BLOCKS, Pipeline};
-use crate::record::Record;
 use crate::region::{Region, stats};
 use crate::settings::PusherSettings;
 use crate::stats::{PusherStats, RecordCounters};
+use record_cipher::Record;
 
 /// Encrypts records and puts them to one stream in every Region.
 ///

@@ -105,7 +105,7 @@ impl Drop for Receipt {
     fn drop(&mut self) {
         if !self.is_resolved {
             let tries = self.tries;
-            let (code, kind) = ("Stopped".to_owned(), ErrorKind::Transient);
+            let (code, kind) = ("Stopped".to_owned(), ErrorKind::Retryable);
             self.resolve(Err(DeliveryError { code, message: None, tries, kind }));
         }
     }

@@ -179,7 +179,7 @@ async fn what_is_not_acknowledged_in_time_is_handed_back_and_can_be_put_later() 
     let outage = fixture.aws.faults().inject(rule);
     let outcome = fixture.pusher().await.put_record(record(&json!({ "id": 7 }))).await.unwrap();
     let error = outcome.regions()[&name(THERE)].clone().unwrap_err();
-    assert!(error.tries > 1 && error.kind == ErrorKind::Transient && error.message_is_readable());
+    assert!(error.tries > 1 && error.kind == ErrorKind::Retryable && error.message_is_readable());
 
     fixture.aws.faults().lift(outage);
     let stream = "records".parse().unwrap();
@@ -208,7 +208,7 @@ async fn for_all_regions_a_missing_key_fails_the_record_by_the_regions_name() {
     fixture.aws.faults().inject(Rule::new(Fault::Unavailable).service(Service::Kms).region(THERE));
     let error = fixture.pusher().await.put_record(record(&json!({}))).await.unwrap_err();
     assert!(error.to_string().contains("AWS KMS in eu-west-1"), "{error}");
-    assert_eq!((error.kind(), fixture.count(HERE)), (ErrorKind::Transient, 0));
+    assert_eq!((error.kind(), fixture.count(HERE)), (ErrorKind::Retryable, 0));
 }
 
 fn of_size(bytes: usize) -> Record {
@@ -224,7 +224,7 @@ async fn the_size_of_a_record_is_limited_by_the_stream() {
     let error = pusher.put_record(of_size(2 << 20)).await.unwrap_err();
     let PushError::TooLarge { size, limit, region } = &error else { panic!("{error}") };
     assert!(*size > 2 << 20 && *limit == 1 << 20 && *region == name(THERE), "{error}");
-    assert_eq!(error.kind(), ErrorKind::Permanent);
+    assert_eq!(error.kind(), ErrorKind::Record);
     assert_eq!((fixture.count(HERE), fixture.count(THERE)), (0, 0), "refused before any put");
 
     fixture.aws.kinesis().create_stream(THERE, "records", large);
@@ -242,7 +242,7 @@ async fn streams_are_asked_for_their_limit_only_if_it_matters() {
     assert_eq!(fixture.aws.faults().calls(HERE, describe).calls, 0);
     let error = pusher.put_record(of_size(1 << 20)).await.unwrap_err();
     assert!(matches!(error, PushError::UnknownLimit { .. }), "{error}");
-    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert_eq!(error.kind(), ErrorKind::Retryable);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -356,7 +356,7 @@ async fn a_pusher_that_is_stopped_takes_nothing_more() {
     let pusher = fixture.pusher().await;
     pusher.stop();
     let error = pusher.put_record(record(&json!({}))).await.unwrap_err();
-    assert_eq!((error.clone(), error.kind()), (PushError::Stopped, ErrorKind::Transient));
+    assert_eq!((error.clone(), error.kind()), (PushError::Stopped, ErrorKind::Retryable));
 }
 
 #[test]

@@ -322,7 +322,7 @@ async fn what_cannot_be_decrypted_is_named_and_the_rest_printed() {
     for (number, reason) in [
         (elsewhere, "the record was encrypted for stream another, not for stream records"),
         (plain, "the message was refused: "),
-        (text, "the plaintext is neither a JSON object nor a list of JSON objects"),
+        (text, "the plaintext is neither a JSON object nor an array of JSON objects"),
     ] {
         let notice = format!("{FIRST}:{number}: not printed: {reason}");
         assert!(tailed.messages.contains(&notice), "{notice}: {tailed:?}");

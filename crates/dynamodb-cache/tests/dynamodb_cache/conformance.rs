@@ -1,4 +1,4 @@
-//! What every store has to do. `local/tests/test_dynamodb_cache.py` runs this on another DynamoDB.
+//! What every store has to do. `tools/tests/test_dynamodb_cache.py` runs this on another DynamoDB.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 pub(crate) const REGION: &str = "eu-west-1";
 pub(crate) const TABLE: &str = "orders-cache-test";
-/// The table of `local/tests/test_dynamodb_cache.py`.
+/// The table of `tools/tests/test_dynamodb_cache.py`.
 const TABLE_VARIABLE: &str = "DYNAMODB_CACHE_TEST_TABLE";
 
 pub(crate) type Item = HashMap<String, AttributeValue>;

@@ -98,9 +98,9 @@ async fn a_bad_element_fails_its_aggregate_and_is_named() {
     assert!(fixture.handle_texts(&records).await.is_empty());
     let expected = [
         "element [1] of the list: attribute id: the table's key attribute is missing",
-        "element [0] of the list: it is not a JSON object",
+        "element [0] of the aggregate is not a JSON object",
         "element [2] of the list: DynamoDB refused the item: ValidationException",
-        "the plaintext is neither a JSON object nor a list of JSON objects",
+        "the plaintext is neither a JSON object nor an array of JSON objects",
     ];
     assert_eq!(fixture.quarantined.reasons(), expected);
     // What DynamoDB had taken before it refused an item stays.

@@ -122,7 +122,7 @@ fn delivery() -> Delivery {
 
 fn throttled() -> TryError {
     let code = "ProvisionedThroughputExceededException".to_owned();
-    TryError { code, message: None, kind: ErrorKind::Transient }
+    TryError { code, message: None, kind: ErrorKind::Retryable }
 }
 
 /// Entries with a key of their own each, whose data begins with their number.
@@ -214,7 +214,7 @@ async fn a_permanent_failure_is_not_repeated() {
     let refused = TryError {
         code: "ResourceNotFoundException".into(),
         message: Some("Stream records not found".into()),
-        kind: ErrorKind::Permanent,
+        kind: ErrorKind::Record,
     };
     let script = Script::new([Err(refused)]);
     let results = Fixture::new(script.clone()).put(entries(1..=2, 4)).await;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use record_pusher::{NotARecord, Record};
+use record_pusher::{InvalidRecord, Record};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Blocks of lines that are read ahead.
@@ -152,9 +152,9 @@ impl Block {
     }
 }
 
-fn describe(error: NotARecord) -> String {
+fn describe(error: InvalidRecord) -> String {
     match error {
-        NotARecord::NotJson { column, .. } => format!("is not valid JSON (column {column})"),
+        InvalidRecord::NotJson { column, .. } => format!("is not valid JSON (column {column})"),
         error => error.to_string(),
     }
 }

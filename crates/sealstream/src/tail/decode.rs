@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_smithy_types::date_time::Format;
 use backon::{BackoffBuilder, ExponentialBuilder};
+use record_cipher::aggregate::{InvalidMember, InvalidPlaintext, parse_plaintext};
 use record_cipher::{CipherError, CmmStats, ErrorKind, RecordCipher, StreamName};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -29,12 +30,10 @@ pub(crate) struct Decoder {
 pub(crate) enum DecodeError {
     #[error(transparent)]
     Cipher(#[from] CipherError),
-    #[error("the plaintext is not valid JSON (line {line}, column {column})")]
-    NotJson { line: usize, column: usize },
-    #[error("the plaintext is neither a JSON object nor a list of JSON objects")]
-    NotARecord,
-    #[error("element {0} of the plaintext's list is not a JSON object")]
-    NotAnObject(usize),
+    #[error(transparent)]
+    Plaintext(#[from] InvalidPlaintext),
+    #[error(transparent)]
+    Member(#[from] InvalidMember),
 }
 
 impl Decoder {
@@ -95,7 +94,7 @@ impl Decoder {
 
 /// No operator has to act, and the client's own tries were not enough.
 fn may_pass(error: &CipherError) -> bool {
-    error.kind() == ErrorKind::Transient && !matches!(error, CipherError::KmsRefused { .. })
+    error.kind() == ErrorKind::Retryable
 }
 
 #[derive(Serialize)]
@@ -110,20 +109,7 @@ struct WithMetadata<'a> {
 
 /// The objects of a plaintext, in the digits and the order in which they were written.
 fn objects(plaintext: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
-    let not_json = |error: serde_json::Error| DecodeError::NotJson {
-        line: error.line(),
-        column: error.column(),
-    };
-    let json: &RawValue = serde_json::from_slice(plaintext).map_err(not_json)?;
-    if json.get().starts_with('{') {
-        return Ok(vec![json]);
-    }
-    let list: Option<Vec<&RawValue>> = serde_json::from_str(json.get()).ok();
-    let list = list.filter(|list| !list.is_empty()).ok_or(DecodeError::NotARecord)?;
-    match list.iter().position(|element| !element.get().starts_with('{')) {
-        Some(at) => Err(DecodeError::NotAnObject(at)),
-        None => Ok(list),
-    }
+    parse_plaintext(plaintext)?.into_iter().map(|member| Ok(member?.json)).collect()
 }
 
 /// The same JSON as one line that a terminal shows and does not obey.
@@ -186,9 +172,9 @@ mod tests {
             ("secret", "the plaintext is not valid JSON (line 1, column 1)"),
             ("", "the plaintext is not valid JSON (line 1, column 0)"),
             ("{}{}", "the plaintext is not valid JSON (line 1, column 3)"),
-            ("\"secret\"", "the plaintext is neither a JSON object nor a list of JSON objects"),
-            ("[]", "the plaintext is neither a JSON object nor a list of JSON objects"),
-            (r#"[{},"secret"]"#, "element 1 of the plaintext's list is not a JSON object"),
+            ("\"secret\"", "the plaintext is neither a JSON object nor an array of JSON objects"),
+            ("[]", "the plaintext is neither a JSON object nor an array of JSON objects"),
+            (r#"[{},"secret"]"#, "element [1] of the aggregate is not a JSON object"),
         ] {
             assert_eq!(texts(plaintext).unwrap_err(), reason, "{plaintext}");
         }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use clap::{Args, value_parser};
-use record_cipher::{Engine, KeyArn, Keys, RecordCipher, RegionName, SetupError, StreamName};
+use record_cipher::{
+    DecryptSettings, Engine, KmsKeyId, RecordCipher, RegionName, SetupError, StreamName,
+};
 
 use crate::tail::since::Since;
 
@@ -39,9 +41,9 @@ pub(crate) struct TailSettings {
     #[arg(long, env = "AWS_REGION")]
     pub(crate) region: Option<RegionName>,
 
-    /// ARNs of the KMS keys to decrypt with, separated by commas; this Region's first
+    /// KMS keys to decrypt with, key ARNs or aliases, separated by commas; this Region's first
     #[arg(long, env, value_delimiter = ',', required = true)]
-    pub(crate) cmk_arn: Vec<KeyArn>,
+    pub(crate) cmk_arn: Vec<KmsKeyId>,
 
     /// Who decodes messages: native, or aws-esdk for the vendor's code; what they read is the same
     #[arg(long, env, default_value_t = Engine::Native)]
@@ -80,11 +82,10 @@ pub(crate) struct TailSettings {
 
 impl TailSettings {
     pub(crate) async fn cipher(&self, config: &SdkConfig) -> Result<RecordCipher, SetupError> {
-        RecordCipher::builder(Keys::Decrypt(self.cmk_arn.clone()), config)
-            .engine(self.engine)
-            .cache_capacity(self.cache_capacity)
-            .max_age(Duration::from_secs(self.cache_max_age_seconds))
-            .build()
-            .await
+        let mut settings = DecryptSettings::with_keys(self.cmk_arn.clone());
+        settings.engine = self.engine;
+        settings.cache_capacity = self.cache_capacity;
+        settings.max_age = Duration::from_secs(self.cache_max_age_seconds);
+        settings.build(config).await
     }
 }

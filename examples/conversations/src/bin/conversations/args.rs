@@ -87,7 +87,7 @@ impl Place {
 /// Where messages are sent to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Target {
-    /// Regions to send to, separated by commas, as push-records has it
+    /// Regions to send to, separated by commas, as `sealstream push` has it
     #[arg(long, env, value_delimiter = ',', required_unless_present = "direct")]
     pub(crate) regions: Vec<RegionName>,
 
