@@ -6,8 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 #[expect(dead_code, reason = "the differential tests use more of it")]
-#[path = "differential/vendor.rs"]
-mod vendor;
+#[path = "differential/reference.rs"]
+mod reference;
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use esdk_message::{Limits, PUBLIC_KEY_CONTEXT_KEY, Suite, UnverifiedMessage};
 use serde_json::Value;
 
-use vendor::{Context, Vendor};
+use reference::{Context, Reference};
 
 const PYTHON: &str = include_str!("vectors/python.json");
 const JAVASCRIPT: &str = include_str!("vectors/javascript.json");
@@ -45,9 +45,9 @@ fn vectors(file: &str) -> Vec<Vector> {
 }
 
 async fn assert_decoded(file: &str) {
-    let vendor = Vendor::new(1).await;
+    let reference = Reference::new(1).await;
     for vector in vectors(file) {
-        let decoded = vendor.decrypt_natively(&vector.message).await;
+        let decoded = reference.decrypt_natively(&vector.message).await;
         let (plaintext, mut context) = decoded.unwrap_or_else(|| panic!("{}", vector.name));
         context.remove(PUBLIC_KEY_CONTEXT_KEY);
         assert_eq!(plaintext, vector.plaintext, "{}", vector.name);

@@ -4,8 +4,8 @@
 
 mod fixed;
 #[expect(dead_code, reason = "the tests use more of it")]
-#[path = "../../tests/differential/vendor.rs"]
-mod vendor;
+#[path = "../../tests/differential/reference.rs"]
+mod reference;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use esdk_message::{DecryptionKey, EncryptionKey, Limits, Suite, UnverifiedMessag
 use tokio::runtime::Runtime;
 
 use fixed::Fixed;
-use vendor::{Context, Vendor, decryption_key, prepare};
+use reference::{Context, Reference, decryption_key, prepare};
 
 const FRAME_LENGTH: u32 = 4096;
 const SIZES: [usize; 2] = [1 << 10, 100_000];
@@ -106,7 +106,7 @@ impl Floor {
 /// This crate's keys, and the SDK with a manager that hands out the same materials every time.
 struct Subjects {
     runtime: Runtime,
-    vendor: Vendor,
+    reference: Reference,
     encryption_key: EncryptionKey,
     decryption_key: DecryptionKey,
 }
@@ -114,15 +114,16 @@ struct Subjects {
 impl Subjects {
     fn new(suite: Suite) -> Self {
         let runtime = Runtime::new().unwrap();
-        let mut vendor = runtime.block_on(Vendor::new(1));
-        let encryption = runtime.block_on(vendor.materials(suite, &context()));
+        let mut reference = runtime.block_on(Reference::new(1));
+        let encryption = runtime.block_on(reference.materials(suite, &context()));
         let encryption_key = prepare(&encryption);
         let message = encryption_key.encrypt(b"", FRAME_LENGTH).unwrap();
         let message = UnverifiedMessage::parse(&message, Limits::default()).unwrap();
-        let decryption = runtime.block_on(vendor.decryption_materials(&message)).unwrap();
+        let decryption =
+            runtime.block_on(reference.decryption_materials(&message, &Context::new())).unwrap();
         let decryption_key = decryption_key(&decryption);
-        vendor.cmm = Fixed { encryption, decryption }.into();
-        Self { runtime, vendor, encryption_key, decryption_key }
+        reference.cmm = Fixed { encryption, decryption }.into();
+        Self { runtime, reference, encryption_key, decryption_key }
     }
 }
 
@@ -143,7 +144,7 @@ fn encrypt(criterion: &mut Criterion) {
                 let context = context();
                 bencher.iter(|| {
                     let message =
-                        subjects.vendor.encrypt(suite, &context, FRAME_LENGTH, &plaintext);
+                        subjects.reference.encrypt(suite, &context, FRAME_LENGTH, &plaintext);
                     subjects.runtime.block_on(message)
                 });
             });
@@ -169,7 +170,7 @@ fn decrypt(criterion: &mut Criterion) {
                 });
             });
             group.bench_function(BenchmarkId::new("aws-esdk", size), |bencher| {
-                let decrypt = || subjects.vendor.decrypt(&message);
+                let decrypt = || subjects.reference.decrypt(&message);
                 bencher.iter(|| subjects.runtime.block_on(decrypt()).unwrap());
             });
         }
