@@ -1,6 +1,8 @@
 //! Input that no encoder wrote.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
+use std::collections::HashSet;
+
 use esdk_message::{
     DecryptionKey, EncryptedDataKey, EncryptionKey, Error, Limits, PUBLIC_KEY_CONTEXT_KEY, Suite,
     UnverifiedMessage,
@@ -95,7 +97,7 @@ fn keys(count: u16) -> Vec<u8> {
 }
 
 #[test]
-fn a_header_says_what_it_holds() {
+fn a_header_tells_its_fields() {
     let bytes = Header { keys: keys(3), ..Header::default() }.bytes();
     let message = UnverifiedMessage::parse(&bytes, Limits::default()).unwrap();
     assert_eq!(message.suite(), Suite::Unsigned);
@@ -214,6 +216,9 @@ fn lengths_and_types_of_the_content_are_checked() {
     assert_eq!(with(2, 0).reason(), "it is 0 in a framed message");
     assert_eq!(with(1, 1).reason(), "it is not 0 in a message without frames");
     assert_eq!(Header { keys: vec![0, 0], ..Header::default() }.reason(), "there are none");
+    let body = [[0; 12].as_slice(), &((1_u64 << 36) - 31).to_be_bytes(), &[0; 16]].concat();
+    let unframed = Header { content_type: 1, frame_length: 0, body, ..Header::default() };
+    assert_eq!(unframed.reason(), "it is above 2^36 - 32");
 }
 
 #[test]
@@ -316,7 +321,50 @@ fn encryption_key() -> EncryptionKey {
 }
 
 #[test]
-fn another_data_key_does_not_keep_the_commitment() {
+fn every_message_has_its_own_id() {
+    let ids: HashSet<_> = (0..100)
+        .map(|_| encryption_key().encrypt(b"plaintext", 4).unwrap()[3..35].to_vec())
+        .collect();
+    assert_eq!(ids.len(), 100);
+}
+
+/// Number and IV of each frame, with the length of the final frame's content.
+fn frames(message: &[u8], frame_length: usize) -> (Vec<(u32, [u8; 12])>, usize) {
+    let u32_at = |at: usize| u32::from_be_bytes(message[at..at + 4].try_into().unwrap());
+    let iv_at = |at: usize| message[at..at + 12].try_into().unwrap();
+    let header = Header::default();
+    let mut at = header.bytes().len() - header.body.len();
+    let mut frames = Vec::new();
+    while u32_at(at) != u32::MAX {
+        frames.push((u32_at(at), iv_at(at + 4)));
+        at += 4 + 12 + frame_length + 16;
+    }
+    frames.push((u32_at(at + 4), iv_at(at + 8)));
+    let length = u32_at(at + 20) as usize;
+    assert_eq!(message.len(), at + 24 + length + 16);
+    (frames, length)
+}
+
+#[test]
+fn ivs_are_sequence_numbers() {
+    let message = encryption_key().encrypt(&[7; 9], 4).unwrap();
+    let iv = |number| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number];
+    assert_eq!(frames(&message, 4), (vec![(1, iv(1)), (2, iv(2)), (3, iv(3))], 1));
+}
+
+#[test]
+fn final_frames_are_full_where_they_can_be() {
+    for (length, count, last) in
+        [(0, 1, 0), (1, 1, 1), (3, 1, 3), (4, 1, 4), (5, 2, 1), (8, 2, 4), (12, 3, 4)]
+    {
+        let message = encryption_key().encrypt(&vec![7; length], 4).unwrap();
+        let (frames, last_length) = frames(&message, 4);
+        assert_eq!((frames.len(), last_length), (count, last), "{length} bytes");
+    }
+}
+
+#[test]
+fn another_data_key_fails_the_commitment() {
     let bytes = encryption_key().encrypt(b"plaintext", 4).unwrap();
     let message = UnverifiedMessage::parse(&bytes, Limits::default()).unwrap();
     let decrypt = |key: u8| message.decrypt(&DecryptionKey::new(&[key; 32], None).unwrap());
@@ -325,7 +373,7 @@ fn another_data_key_does_not_keep_the_commitment() {
 }
 
 #[test]
-fn what_cannot_be_encoded_is_refused() {
+fn invalid_input_is_not_encoded() {
     let new =
         |data_key: &[u8], signing_key: Option<&[u8]>, context: &[(&str, &str)], keys: &[_]| {
             EncryptionKey::new(data_key, signing_key, context.iter().copied(), keys).unwrap_err()

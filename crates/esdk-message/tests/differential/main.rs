@@ -90,7 +90,7 @@ async fn large_messages_are_read_by_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_header_is_theirs_to_the_byte() {
+async fn headers_equal_those_of_aws_esdk() {
     let reference = Reference::new(2).await;
     let materials = reference.materials(Suite::Unsigned, &context()).await;
     let ours = prepare(&materials).encrypt(b"plaintext", 4096).unwrap();
@@ -199,7 +199,7 @@ async fn parts_of_other_messages_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_twin_of_a_suite_without_commitment_is_named() {
+async fn a_downgrade_to_a_suite_without_commitment_fails() {
     let reference = Reference::new(1).await;
     let key = reference.encryption_key(Suite::Unsigned, &context()).await;
     let mut message = key.encrypt(b"plaintext", 64).unwrap();
