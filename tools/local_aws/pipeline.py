@@ -30,11 +30,11 @@ class Pipeline:
             region: stack.deploy(region, packages, PusherRegions=pusher_regions.get(region, "")) for region in REGIONS
         }
 
-    def push_command(self, stream: str = STREAM) -> list[str]:
+    def push_command(self, stream: str = STREAM, regions: list[str] = REGIONS) -> list[str]:
         """`sealstream push` with the settings of this pipeline."""
         return [
             *(str(self.sealstream), "push"),
-            *("--regions", ",".join(REGIONS)),
+            *("--regions", ",".join(regions)),
             *("--kms-key", KEY_ALIAS),
             *("--stream", stream),
         ]

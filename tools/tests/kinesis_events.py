@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events as Lambda delivers them, and the messages in them."""
 
+import base64
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from aws_encryption_sdk import StrictAwsKmsMasterKeyProvider
 
-from tools.consumer_event import as_delivered
 from tools.interop.esdk import caching_manager, encrypt
 from tools.local_aws.pipeline import STREAM, Pipeline
 
@@ -34,13 +33,24 @@ class Event:
         self.sequence_numbers = [record["kinesis"]["sequenceNumber"] for record in self.json["Records"]]
 
     def _record(self, stream_arn: str, number: int, message: bytes) -> dict:
-        record = {
-            "SequenceNumber": f"{4954 * 10**52 + number}",
-            "PartitionKey": "key",
-            "Data": message,
-            "ApproximateArrivalTimestamp": datetime.fromtimestamp(1767600000.125, UTC),
+        sequence_number = f"{4954 * 10**52 + number}"
+        return {
+            "eventSource": "aws:kinesis",
+            "eventVersion": "1.0",
+            "eventName": "aws:kinesis:record",
+            "eventID": f"{self.shard}:{sequence_number}",
+            "eventSourceARN": stream_arn,
+            "awsRegion": stream_arn.split(":")[3],
+            "invokeIdentityArn": "arn:aws:iam::000000000000:role/record-consumer",
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0",
+                "partitionKey": "key",
+                "sequenceNumber": sequence_number,
+                "data": base64.b64encode(message).decode(),
+                "approximateArrivalTimestamp": 1767600000.125,
+                "encryptionType": "NONE",
+            },
         }
-        return as_delivered(stream_arn, self.shard, record)
 
 
 def quarantine_key(event_id: str) -> str:

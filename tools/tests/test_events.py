@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tools import ROOT
 from tools.local_aws.pipeline import REGIONS, STREAM, Pipeline
 from tools.local_aws.stack import parse_json
 from tools.tests.conftest import empty_table, local_aws, run
 
 REGION = REGIONS[1]
-MAKE = str(ROOT / "events" / "make-consumer-event")
+
+
+def consumer_event(pipeline: Pipeline, stream: str) -> list[str]:
+    return [str(pipeline.sealstream), "consumer-event", "--region", REGION, "--stream", stream]
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_an_event_of_what_was_pushed_goes_through_the_consumer(untouched: Pipeli
     untouched.wait_for_items_in(REGION, [parse_json(line) for line in lines])
     empty_table(untouched, REGION)
 
-    made = run([MAKE, "--region", REGION, "--stream", STREAM, "--records", "9"], environment).stdout
+    made = run([*consumer_event(untouched, STREAM), "--records", "9"], environment).stdout
     event = json.loads(made)
     assert len(event["Records"]) == 9
     assert {record["eventSourceARN"].rpartition("/")[2] for record in event["Records"]} == {STREAM}
@@ -44,6 +46,6 @@ def test_an_event_of_what_was_pushed_goes_through_the_consumer(untouched: Pipeli
 
 
 def test_a_stream_without_records_makes_no_event(pipeline: Pipeline, stream: str) -> None:
-    result = run([MAKE, "--region", REGION, "--stream", stream], pipeline.stack.environment(), code=1)
-    assert result.stderr == f"make-consumer-event: the stream {stream} holds no record; push some first\n"
+    result = run(consumer_event(pipeline, stream), pipeline.stack.environment(), code=1)
+    assert result.stderr == f"error: stream {stream} in {REGION} holds no record\n  push some first\n"
     assert result.stdout == ""

@@ -22,14 +22,15 @@ use aws_esdk::material_providers::types::cryptographic_materials_manager::{
 use aws_esdk::material_providers::types::error::Error;
 use aws_esdk::material_providers::types::material_providers_config::MaterialProvidersConfig;
 use aws_esdk::material_providers::types::{
-    AesWrappingAlg, AlgorithmSuiteId, CommitmentPolicy, EncryptionMaterials, EsdkAlgorithmSuiteId,
-    EsdkCommitmentPolicy,
+    AesWrappingAlg, AlgorithmSuiteId as AwsSuiteId, CommitmentPolicy, EncryptionMaterials,
+    EsdkAlgorithmSuiteId, EsdkCommitmentPolicy,
 };
 use aws_smithy_types::Blob;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use esdk_caching_cmm::{
-    CacheEntry, CacheId, CachedMaterials, CachingCmm, Clock, CryptographicMaterialsCache, Limits,
-    LocalCache, NoCache, SystemClock, Usage,
+    AlgorithmSuiteId, AwsEsdkManager, CacheEntry, CacheId, CachingCmm, Clock,
+    CryptographicMaterialsCache, EncryptionRequest, KeyCommitment, Limits, LocalCache, Lookup,
+    Materials, NoCache, SystemClock, Usage, Zeroizing,
 };
 use futures::executor::block_on;
 use tokio::runtime::Runtime;
@@ -54,13 +55,25 @@ impl CryptographicMaterialsManager for Constant {
 }
 
 /// A request as for a record: a suite, a length, and one pair of encryption context.
-fn request() -> GetEncryptionMaterialsInput {
+fn request() -> EncryptionRequest {
+    let mut request = EncryptionRequest::new(context());
+    request.suite = Some(AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKeyEcdsaP384);
+    request.plaintext_length = Some(1024);
+    request
+}
+
+fn context() -> HashMap<String, String> {
+    HashMap::from([("stream".to_owned(), "records".to_owned())])
+}
+
+/// The same request through aws-esdk's trait.
+fn input() -> GetEncryptionMaterialsInput {
     let suite = EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384;
     let policy = EsdkCommitmentPolicy::RequireEncryptRequireDecrypt;
     GetEncryptionMaterialsInput::builder()
-        .algorithm_suite_id(AlgorithmSuiteId::Esdk(suite))
+        .algorithm_suite_id(AwsSuiteId::Esdk(suite))
         .commitment_policy(CommitmentPolicy::Esdk(policy))
-        .encryption_context(HashMap::from([("stream".to_owned(), "records".to_owned())]))
+        .encryption_context(context())
         .max_plaintext_length(1024)
         .build()
         .unwrap()
@@ -80,13 +93,13 @@ async fn materials() -> EncryptionMaterials {
         .unwrap();
     let manager = providers.create_default_cryptographic_materials_manager().keyring(keyring);
     let manager = manager.send().await.unwrap();
-    let output = manager.inner.lock().unwrap().get_encryption_materials(request()).unwrap();
+    let output = manager.inner.lock().unwrap().get_encryption_materials(input()).unwrap();
     output.encryption_materials.unwrap()
 }
 
-async fn caching(cache: Arc<dyn CryptographicMaterialsCache>) -> CachingCmm {
-    let builder = CachingCmm::builder().underlying_cmm(Constant(materials().await));
-    builder.cache(cache).max_age(MAX_AGE).build().await.unwrap()
+async fn caching(cache: Arc<dyn CryptographicMaterialsCache>) -> CachingCmm<AwsEsdkManager> {
+    let manager = AwsEsdkManager::from_cmm(Constant(materials().await));
+    CachingCmm::builder(manager).cache(cache).max_age(MAX_AGE).build().unwrap()
 }
 
 /// One request on one thread.
@@ -107,7 +120,7 @@ fn requests(criterion: &mut Criterion) {
         bencher.iter(|| block_on(cmm.encryption_materials(request())).unwrap());
     });
     group.bench_function("hit, vendor's trait", |bencher| {
-        bencher.iter(|| adapter.inner.lock().unwrap().get_encryption_materials(request()).unwrap());
+        bencher.iter(|| adapter.inner.lock().unwrap().get_encryption_materials(input()).unwrap());
     });
     group.bench_function("miss", |bencher| {
         bencher.iter(|| runtime.block_on(uncached.encryption_materials(request())).unwrap());
@@ -124,7 +137,7 @@ fn threads(criterion: &mut Criterion) {
 
     let hit = || drop(black_box(block_on(cmm.encryption_materials(request())).unwrap()));
     let vendors = || {
-        let hit = adapter.inner.lock().unwrap().get_encryption_materials(request());
+        let hit = adapter.inner.lock().unwrap().get_encryption_materials(input());
         drop(black_box(hit.unwrap()));
     };
     on_threads(criterion, "hits on threads", hit);
@@ -149,33 +162,28 @@ fn on_threads(criterion: &mut Criterion, name: &str, hit: impl Fn() + Sync) {
 
 /// Lookups and stores in a full cache, whose ids come in an order that no cache likes.
 fn capacities(criterion: &mut Criterion) {
-    let materials = CachedMaterials::from(EncryptionMaterials::builder().build().unwrap());
+    let materials: Arc<dyn Materials> = Arc::new(Zeroizing::from(block_on(materials())));
     let entry = || {
         let entry = CacheEntry::new(materials.clone(), SystemClock.now(), MAX_AGE, Usage::NONE);
         Arc::new(entry)
     };
-    let limits = Limits {
-        max_age: MAX_AGE,
-        max_messages: u64::MAX,
-        max_bytes: u64::MAX,
-        grace_period: Duration::ZERO,
-    };
+    let lookup = Lookup::new(Limits::new(MAX_AGE), Usage::message(1), KeyCommitment::Required);
     let mut group = criterion.benchmark_group("capacity");
     for capacity in [100, 100_000] {
         let cache = LocalCache::new(capacity);
         let ids: Vec<_> = (0..2 * capacity).map(id).collect();
-        ids[..capacity].iter().for_each(|id| cache.put(*id, entry()));
+        ids[..capacity].iter().for_each(|id| cache.put(*id, entry(), 0));
         let mut turn = 0;
         group.bench_function(BenchmarkId::new("hit", capacity), |bencher| {
             bencher.iter(|| {
                 turn = (turn + 7919) % capacity;
-                cache.get(&ids[turn], &limits, Usage::message(1)).unwrap()
+                cache.get(&ids[turn], &lookup)
             });
         });
         group.bench_function(BenchmarkId::new("put, with eviction", capacity), |bencher| {
             bencher.iter(|| {
                 turn = (turn + 1) % ids.len();
-                cache.put(ids[turn], entry());
+                cache.put(ids[turn], entry(), 0);
             });
         });
     }

@@ -30,7 +30,7 @@ use aws_esdk::material_providers::types::{
 use aws_esdk::{AwsEncryptionSdkConfig, Client};
 use aws_smithy_types::Blob;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use esdk_caching_cmm::{CachingCmm, LocalCache};
+use esdk_caching_cmm::{AwsEsdkManager, CachingCmm, LocalCache};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -123,13 +123,12 @@ fn client() -> Result<Client, Box<dyn Error>> {
     Ok(Client::from_conf(config)?)
 }
 
-async fn caching_cmm() -> Result<CachingCmm, Box<dyn Error>> {
-    let caching = CachingCmm::builder()
-        .keyring(keyring().await?)
+async fn caching_cmm() -> Result<CachingCmm<AwsEsdkManager>, Box<dyn Error>> {
+    let caching = CachingCmm::builder(AwsEsdkManager::from_keyring(keyring().await?).await?)
         .cache(Arc::new(LocalCache::new(100)))
         .max_age(Duration::from_secs(300))
         .max_messages(100);
-    Ok(caching.build().await?)
+    Ok(caching.build()?)
 }
 
 /// The other programs have the same key under the same names.

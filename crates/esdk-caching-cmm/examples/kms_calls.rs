@@ -24,7 +24,9 @@ use aws_esdk::{AwsEncryptionSdkConfig, Client};
 use aws_sdk_kms::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_kms::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_kms::error::BoxError;
-use esdk_caching_cmm::{CachingCmm, CryptographicMaterialsCache, LocalCache, NoCache};
+use esdk_caching_cmm::{
+    AwsEsdkManager, CachingCmm, CryptographicMaterialsCache, LocalCache, NoCache,
+};
 use tokio::time::Instant;
 
 const USAGE: &str = "usage: kms_calls --kms-key KEY [--messages N]";
@@ -111,12 +113,11 @@ async fn caching_cmm(
         .kms_client(aws_sdk_kms::Client::from_conf(kms))
         .send()
         .await?;
-    let caching = CachingCmm::builder()
-        .keyring(keyring)
+    let caching = CachingCmm::builder(AwsEsdkManager::from_keyring(keyring).await?)
         .cache(cache)
         .max_age(Duration::from_secs(300))
         .max_messages(100);
-    Ok(caching.build().await?.into())
+    Ok(caching.build()?.into())
 }
 
 async fn round_trip(

@@ -1,13 +1,13 @@
-//! The cryptographic materials cache: its interface, entries, limits and statistics.
+//! The cryptographic materials cache: its interface, limits and statistics.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::builder::{DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES};
 use crate::cache_id::CacheId;
-use crate::clock::Timestamp;
-use crate::materials::CachedMaterials;
-use crate::sync::Mutex;
+use crate::entry::{CacheEntry, Found};
+use crate::suite::KeyCommitment;
 
 /// Stores cryptographic materials for reuse.
 ///
@@ -17,24 +17,51 @@ use crate::sync::Mutex;
 ///
 /// Implementations are shared between threads, and should hold no lock while they call out.
 pub trait CryptographicMaterialsCache: Send + Sync + fmt::Debug {
-    /// Stores an entry, and removes the one that was stored under `id` before.
-    fn put(&self, id: CacheId, entry: Arc<CacheEntry>);
+    /// Stores an entry, and removes the one that was stored under `id` before. Does nothing if
+    /// `generation` is not the cache's present one: the materials were asked for before the cache
+    /// was cleared.
+    fn put(&self, id: CacheId, entry: Arc<CacheEntry>, generation: u64);
 
-    /// The materials stored under `id`, with `usage` counted against them.
+    /// Looks for the materials stored under `id`, and counts the lookup's use against them.
     ///
-    /// `None` if there is no entry, or if the one there has expired or `usage` would carry it over
-    /// `limits`; such an entry is removed.
-    fn get(&self, id: &CacheId, limits: &Limits, usage: Usage) -> Option<Hit>;
+    /// Calls [`CacheEntry::take_use`] on the entry, and removes it if it has
+    /// [ended](crate::Unusable::Ended).
+    fn get(&self, id: &CacheId, lookup: &Lookup) -> Found;
 
     /// Removes the entry stored under `id`, if there is one.
     fn delete(&self, id: &CacheId);
 
-    /// What the cache has done so far. Never waits for an operation of another thread.
+    /// Returns how often the cache was cleared. Requests that begin after a clearing share no call
+    /// with requests from before it.
+    fn generation(&self) -> u64;
+
+    /// Returns what the cache has done so far. Never waits for an operation of another thread.
     fn stats(&self) -> CacheStats;
+}
+
+/// What a caller asks of a cache entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lookup {
+    /// Limits of the caller.
+    pub limits: Limits,
+    /// Use to count against the entry.
+    pub usage: Usage,
+    /// Suites that the caller accepts.
+    pub commitment: KeyCommitment,
+}
+
+impl Lookup {
+    /// Creates a lookup.
+    #[must_use]
+    pub const fn new(limits: Limits, usage: Usage, commitment: KeyCommitment) -> Self {
+        Self { limits, usage, commitment }
+    }
 }
 
 /// How long and how often one data key may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Age at which an entry ends.
     pub max_age: Duration,
@@ -43,13 +70,25 @@ pub struct Limits {
     /// Plaintext bytes that one data key may encrypt.
     pub max_bytes: u64,
     /// Time before `max_age` in which an entry is refreshed while it is still used; zero to let it
-    /// end first. It takes the same share of the messages and bytes.
+    /// end first. The same share of the messages and bytes counts as well.
     pub grace_period: Duration,
 }
 
 impl Limits {
+    /// Creates limits on age alone: messages and bytes as the specification's maximum, no grace
+    /// period.
+    #[must_use]
+    pub const fn new(max_age: Duration) -> Self {
+        Self {
+            max_age,
+            max_messages: DEFAULT_MAX_MESSAGES,
+            max_bytes: DEFAULT_MAX_BYTES,
+            grace_period: Duration::ZERO,
+        }
+    }
+
     /// Whether an entry of this age, with this use behind it, is in its grace period.
-    fn are_near(&self, age: Duration, used: Usage) -> bool {
+    pub(crate) fn are_near(&self, age: Duration, used: Usage) -> bool {
         if self.grace_period.is_zero() {
             return false;
         }
@@ -58,6 +97,11 @@ impl Limits {
         age >= before
             || is_above_share(used.messages, share, self.max_messages)
             || is_above_share(used.bytes, share, self.max_bytes)
+    }
+
+    /// Shortest time between two attempts to refresh an entry.
+    pub(crate) fn refresh_interval(&self) -> Duration {
+        (self.grace_period / 10).max(Duration::from_secs(1))
     }
 }
 
@@ -68,6 +112,7 @@ fn is_above_share(used: u64, share: f64, limit: u64) -> bool {
 
 /// Messages and plaintext bytes encrypted under a data key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Usage {
     /// Number of messages.
     pub messages: u64,
@@ -77,99 +122,31 @@ pub struct Usage {
 
 impl Usage {
     /// No use at all: decryption is not counted.
-    pub const NONE: Usage = Usage { messages: 0, bytes: 0 };
+    pub const NONE: Usage = Usage::new(0, 0);
+
+    /// Creates a number of messages and of plaintext bytes.
+    #[must_use]
+    pub const fn new(messages: u64, bytes: u64) -> Usage {
+        Usage { messages, bytes }
+    }
 
     /// The encryption of one message of `bytes` bytes.
     #[must_use]
     pub const fn message(bytes: u64) -> Usage {
-        Usage { messages: 1, bytes }
+        Usage::new(1, bytes)
     }
 
-    fn plus(self, other: Usage) -> Usage {
+    pub(crate) fn plus(self, other: Usage) -> Usage {
         Usage {
             messages: self.messages.saturating_add(other.messages),
             bytes: self.bytes.saturating_add(other.bytes),
         }
     }
 
-    /// Whether this much use stays within `limits`.
+    /// Returns `true` if this much use stays within `limits`.
     #[must_use]
     pub fn is_within(self, limits: &Limits) -> bool {
         self.messages <= limits.max_messages && self.bytes <= limits.max_bytes
-    }
-}
-
-/// Materials in a cache, with what decides how long they stay there.
-#[derive(Debug)]
-pub struct CacheEntry {
-    materials: CachedMaterials,
-    created: Timestamp,
-    max_age: Duration,
-    uses: Mutex<Uses>,
-}
-
-#[derive(Debug)]
-struct Uses {
-    usage: Usage,
-    /// Whether a caller was told to refresh the entry.
-    refreshed: bool,
-}
-
-/// Materials that a cache has found.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Hit {
-    /// The materials, with their use counted.
-    pub materials: CachedMaterials,
-    /// Whether the finder should put new materials in their place: the entry is in its grace
-    /// period. One caller is told so for each entry.
-    pub refresh: bool,
-}
-
-impl CacheEntry {
-    /// An entry that begins at `created`, ends at `max_age`, and has seen `usage` already.
-    #[must_use]
-    pub fn new(
-        materials: CachedMaterials,
-        created: Timestamp,
-        max_age: Duration,
-        usage: Usage,
-    ) -> Self {
-        let uses = Mutex::new(Uses { usage, refreshed: false });
-        Self { materials, created, max_age, uses }
-    }
-
-    /// Whether the entry's own time to live has ended.
-    #[must_use]
-    pub fn has_expired(&self, now: &Timestamp) -> bool {
-        now.since(&self.created) >= self.max_age
-    }
-
-    /// Counts `usage` and hands out the materials, in one atomic step: however many callers there
-    /// are, the uses that succeed stay within the limits.
-    ///
-    /// # Errors
-    /// The reason to remove the entry, which is left uncounted: it is too old, for itself or for
-    /// the caller's limits, or the use would exceed the limits.
-    pub fn take_use(
-        &self,
-        now: &Timestamp,
-        limits: &Limits,
-        usage: Usage,
-    ) -> Result<Hit, EvictionReason> {
-        let age = now.since(&self.created);
-        if age >= self.max_age.min(limits.max_age) {
-            return Err(EvictionReason::Age);
-        }
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        let total = uses.usage.plus(usage);
-        if !total.is_within(limits) {
-            return Err(EvictionReason::Usage);
-        }
-        uses.usage = total;
-        let refresh = !uses.refreshed && limits.are_near(age, total);
-        uses.refreshed |= refresh;
-        Ok(Hit { materials: self.materials.clone(), refresh })
     }
 }
 

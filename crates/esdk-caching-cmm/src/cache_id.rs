@@ -1,13 +1,12 @@
 //! Cache identifiers.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use aws_esdk::material_providers::types::{
-    AlgorithmSuiteId, EncryptedDataKey, EsdkAlgorithmSuiteId,
-};
 use aws_lc_rs::digest;
+
+use crate::manager::{EncryptedDataKey, EncryptionContext};
+use crate::suite::AlgorithmSuiteId;
 
 /// Identifies the materials that may serve a request: SHA-384 over the cache's partition and the
 /// parts of the request that the materials depend on.
@@ -17,47 +16,46 @@ use aws_lc_rs::digest;
 pub struct CacheId([u8; digest::SHA384_OUTPUT_LEN]);
 
 impl CacheId {
-    /// The identifier of a request for encryption materials.
+    /// Returns the identifier of a request for encryption materials.
     ///
-    /// `None` if the request has no identifier: its context is too long to serialize, or its suite
-    /// is not one of the AWS Encryption SDK's.
+    /// `None` if the request has no identifier: its context is too long to serialize.
     #[must_use]
     pub fn for_encryption(
         partition_id: &str,
-        suite: Option<&AlgorithmSuiteId>,
-        encryption_context: &HashMap<String, String>,
+        suite: Option<AlgorithmSuiteId>,
+        encryption_context: &EncryptionContext,
     ) -> Option<Self> {
         let context = serialize_context(encryption_context)?;
         let partition = partition_id.as_bytes();
         Some(match suite {
             None => Self::of(&[CACHING_CMM, ENCRYPT, partition, NO_SUITE, &context]),
             Some(suite) => {
-                let suite = suite_id(suite)?;
+                let suite = suite.id().to_be_bytes();
                 Self::of(&[CACHING_CMM, ENCRYPT, partition, WITH_SUITE, &suite, &context])
             }
         })
     }
 
-    /// The identifier of a request for decryption materials, whatever the order of the keys.
+    /// Returns the identifier of a request for decryption materials, whatever the order of the
+    /// keys.
     ///
-    /// `None` if the request has no identifier: its context or a key is too long to serialize, or
-    /// its suite is not one of the AWS Encryption SDK's.
+    /// `None` if the request has no identifier: its context or a key is too long to serialize.
     #[must_use]
     pub fn for_decryption(
         partition_id: &str,
-        suite: &AlgorithmSuiteId,
+        suite: AlgorithmSuiteId,
         encrypted_data_keys: &[EncryptedDataKey],
-        encryption_context: &HashMap<String, String>,
+        encryption_context: &EncryptionContext,
     ) -> Option<Self> {
         let mut keys = encrypted_data_keys.iter().map(serialize_key).collect::<Option<Vec<_>>>()?;
         keys.sort_unstable();
         let context = serialize_context(encryption_context)?;
         let partition = partition_id.as_bytes();
-        let suite = suite_id(suite)?;
+        let suite = suite.id().to_be_bytes();
         Some(Self::of(&[CACHING_CMM, DECRYPT, partition, &suite, &keys.concat(), &context]))
     }
 
-    /// The digest as bytes.
+    /// Returns the digest as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -93,7 +91,7 @@ const WITH_SUITE: &[u8] = &[0x01];
 
 /// `framework/structures.md`, serialization of the encryption context: nothing if it is empty, or
 /// a count and the pairs in the order of their keys' bytes.
-fn serialize_context(context: &HashMap<String, String>) -> Option<Vec<u8>> {
+fn serialize_context(context: &EncryptionContext) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     if context.is_empty() {
         return Some(bytes);
@@ -111,9 +109,9 @@ fn serialize_context(context: &HashMap<String, String>) -> Option<Vec<u8>> {
 /// `data-format/message-header.md`, encrypted data key entries.
 fn serialize_key(key: &EncryptedDataKey) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    push_with_length(&mut bytes, key.key_provider_id.as_ref()?.as_bytes())?;
-    push_with_length(&mut bytes, key.key_provider_info.as_ref()?.as_ref())?;
-    push_with_length(&mut bytes, key.ciphertext.as_ref()?.as_ref())?;
+    push_with_length(&mut bytes, key.provider_id.as_bytes())?;
+    push_with_length(&mut bytes, &key.provider_info)?;
+    push_with_length(&mut bytes, &key.ciphertext)?;
     Some(bytes)
 }
 
@@ -121,23 +119,4 @@ fn push_with_length(bytes: &mut Vec<u8>, field: &[u8]) -> Option<()> {
     bytes.extend(u16::try_from(field.len()).ok()?.to_be_bytes());
     bytes.extend(field);
     Some(())
-}
-
-/// `framework/algorithm-suites.md`, supported algorithm suites.
-fn suite_id(suite: &AlgorithmSuiteId) -> Option<[u8; 2]> {
-    use EsdkAlgorithmSuiteId as Suite;
-    let id: u16 = match suite.as_esdk().ok()? {
-        Suite::AlgAes128GcmIv12Tag16NoKdf => 0x0014,
-        Suite::AlgAes192GcmIv12Tag16NoKdf => 0x0046,
-        Suite::AlgAes256GcmIv12Tag16NoKdf => 0x0078,
-        Suite::AlgAes128GcmIv12Tag16HkdfSha256 => 0x0114,
-        Suite::AlgAes192GcmIv12Tag16HkdfSha256 => 0x0146,
-        Suite::AlgAes256GcmIv12Tag16HkdfSha256 => 0x0178,
-        Suite::AlgAes128GcmIv12Tag16HkdfSha256EcdsaP256 => 0x0214,
-        Suite::AlgAes192GcmIv12Tag16HkdfSha384EcdsaP384 => 0x0346,
-        Suite::AlgAes256GcmIv12Tag16HkdfSha384EcdsaP384 => 0x0378,
-        Suite::AlgAes256GcmHkdfSha512CommitKey => 0x0478,
-        Suite::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384 => 0x0578,
-    };
-    Some(id.to_be_bytes())
 }

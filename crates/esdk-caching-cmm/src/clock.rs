@@ -26,6 +26,12 @@ impl Timestamp {
         let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
         monotonic.max(wall)
     }
+
+    pub(crate) fn checked_add(&self, time: Duration) -> Option<Timestamp> {
+        let monotonic = self.monotonic.checked_add(time)?;
+        let wall = self.wall.checked_add(time)?;
+        Some(Timestamp { monotonic, wall })
+    }
 }
 
 /// Where a cache takes its time from.

@@ -1,63 +1,64 @@
 //! The caching cryptographic materials manager.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError};
 
-use aws_esdk::material_providers::operation::decrypt_materials::{
-    DecryptMaterialsInput, DecryptMaterialsOutput,
-};
-use aws_esdk::material_providers::operation::get_encryption_materials::{
-    GetEncryptionMaterialsInput, GetEncryptionMaterialsOutput,
-};
-use aws_esdk::material_providers::types::cryptographic_materials_manager::{
-    CryptographicMaterialsManager, CryptographicMaterialsManagerRef,
-};
-use aws_esdk::material_providers::types::error::Error;
-use aws_esdk::material_providers::types::{DecryptionMaterials, EncryptionMaterials};
+use futures::FutureExt;
+use tokio::sync::Semaphore;
 
 use crate::builder::CachingCmmBuilder;
-use crate::cache::{CacheEntry, CacheStats, CryptographicMaterialsCache, Hit};
-use crate::clock::Clock;
-use crate::flight::{Flights, Lead, Next, abandoned};
-use crate::materials::{CachedMaterials, Zeroizing};
-use crate::request::{Input, Policy, Request};
+use crate::cache::{CacheStats, CryptographicMaterialsCache};
+use crate::cache_id::CacheId;
+use crate::clock::{Clock, Timestamp};
+use crate::entry::{CacheEntry, Hit, Unusable};
+use crate::error::Error;
+use crate::flight::{Answer, Call, Flights, Landing, Next, call};
+use crate::manager::{DecryptionRequest, EncryptionRequest, Materials, MaterialsManager};
+use crate::request::{Caching, Input, Request};
+use crate::suite::CommitmentPolicy;
 use crate::sync;
 
-/// A cryptographic materials manager that keeps data keys in a cache, and asks the manager or
-/// keyring under it only when the cache has none that may still be used.
+/// A cryptographic materials manager that keeps data keys in a cache, and asks the
+/// [`MaterialsManager`] below only when the cache has none that may still be used.
 ///
-/// Two ways lead to it. [`encryption_materials`](Self::encryption_materials) and
-/// [`decryption_materials`](Self::decryption_materials) are asynchronous and hand out shared
-/// materials. aws-esdk's own trait, [`CryptographicMaterialsManager`], which it also implements, is
-/// synchronous, copies the materials, and lets one request at a time through.
-///
-/// Requests that miss the cache together make one call to the underlying manager and share its
-/// answer. A hit waits for nobody. Clones share everything.
+/// Requests that miss the cache together for the same materials make one call and share its answer.
+/// Calls for different materials run side by side, up to a bound. A hit never waits for a call. Clones
+/// share everything.
 ///
 /// # What is not cached
-/// A request goes straight to the underlying manager, and its materials are not stored, when
+/// A request goes straight to the manager, and its materials are not stored, when
 /// - its suite derives no key per message (identity KDF);
 /// - it encrypts a plaintext whose length is not given, or is above the limit on bytes;
 /// - it names required encryption context keys, or reproduces context that the message does not
 ///   carry: the materials then depend on more than the cache id covers;
-/// - it reproduces any context, and the underlying manager was given as such and not as a keyring: a
-///   manager may refuse a message for which a pair is not reproduced, as aws-esdk's required
-///   encryption context CMM does, and what it allowed once must not serve who reproduces nothing.
+/// - it reproduces any context, and the manager does more than to
+///   [compare it](MaterialsManager::only_compares_reproduced_context): a manager may refuse a message
+///   for which a pair is not reproduced, and what it allowed once must not serve a reader who
+///   reproduces nothing;
+/// - it names no suite, and the cached materials are of a suite that its commitment policy forbids.
+///   They stay in the cache for others.
+///
+/// A request that names a suite which its own commitment policy forbids fails at once.
 ///
 /// Source: AWS Encryption SDK specification, `framework/caching-cmm.md`.
-#[derive(Debug, Clone)]
-pub struct CachingCmm {
-    underlying: CryptographicMaterialsManagerRef,
-    cache: Arc<dyn CryptographicMaterialsCache>,
-    clock: Arc<dyn Clock>,
-    policy: Arc<Policy>,
-    flights: Flights,
-    counters: Arc<Counters>,
+pub struct CachingCmm<M: MaterialsManager>(Arc<Inner<M>>);
+
+pub(crate) struct Inner<M: MaterialsManager> {
+    pub(crate) manager: M,
+    pub(crate) cache: Arc<dyn CryptographicMaterialsCache>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) caching: Caching,
+    /// One for each call that may be in flight.
+    pub(crate) permits: Semaphore,
+    pub(crate) flights: Flights<M::Error>,
+    pub(crate) counters: Counters,
 }
 
 #[derive(Debug, Default)]
-struct Counters {
+pub(crate) struct Counters {
     requests: AtomicU64,
     hits: AtomicU64,
     calls: AtomicU64,
@@ -67,16 +68,16 @@ struct Counters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CmmStats {
-    /// Requests for materials, those that are not answered yet among them.
+    /// Requests for materials, including those in flight and those that failed.
     pub requests: u64,
     /// Requests that were answered without a call of their own.
     pub hits: u64,
-    /// Calls to the underlying manager, those that failed or only refreshed an entry among them.
+    /// Calls to the manager, including those that failed or only refreshed an entry.
     pub calls: u64,
 }
 
 impl CmmStats {
-    /// Share of hits among hits and calls, 0 to 1; `None` before the first of either.
+    /// Returns the share of hits among hits and calls, 0 to 1; `None` before the first of either.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a ratio for people to read")]
     pub fn hit_rate(&self) -> Option<f64> {
@@ -85,65 +86,50 @@ impl CmmStats {
     }
 }
 
-impl CachingCmm {
-    pub(crate) fn new(
-        underlying: CryptographicMaterialsManagerRef,
-        cache: Arc<dyn CryptographicMaterialsCache>,
-        clock: Arc<dyn Clock>,
-        policy: Policy,
-    ) -> Self {
-        Self {
-            underlying,
-            cache,
-            clock,
-            policy: Arc::new(policy),
-            flights: Flights::default(),
-            counters: Arc::default(),
-        }
+type Outcome<T, M> = Result<T, Error<<M as MaterialsManager>::Error>>;
+
+impl<M: MaterialsManager> CachingCmm<M> {
+    /// Starts a caching CMM over `manager`. A cache and a maximum age are required.
+    pub fn builder(manager: M) -> CachingCmmBuilder<M> {
+        CachingCmmBuilder::new(manager)
     }
 
-    /// Starts a caching CMM. A cache, a maximum age, and a keyring or manager are required.
-    pub fn builder() -> CachingCmmBuilder {
-        CachingCmmBuilder::default()
+    pub(crate) fn new(inner: Inner<M>) -> Self {
+        Self(Arc::new(inner))
     }
 
-    /// Materials to encrypt a message with, shared with other messages. Needs a Tokio runtime: the
-    /// underlying manager is called on one of its blocking threads, and goes on there if the
-    /// caller stops waiting.
+    /// Returns materials to encrypt a message with, shared with other messages.
+    ///
+    /// On a miss the call to the manager also runs as a Tokio task, so that it ends even if the
+    /// caller stops waiting; the next request then finds its answer.
     ///
     /// # Errors
-    /// The underlying manager's. It is not kept: the next request tries again.
+    /// [`Error`]. It is not kept: the next request tries again.
     pub async fn encryption_materials(
         &self,
-        input: GetEncryptionMaterialsInput,
-    ) -> Result<Arc<Zeroizing<EncryptionMaterials>>, Error> {
-        let request = Request::encryption(&self.policy, input);
-        match self.materials(request).await? {
-            CachedMaterials::Encryption(materials) => Ok(materials),
-            CachedMaterials::Decryption(_) => Err(foreign()),
-        }
+        request: EncryptionRequest,
+    ) -> Outcome<Arc<M::EncryptionMaterials>, M> {
+        let request = Request::encryption(&self.0.caching, request)?;
+        downcast(self.materials(request).await?)
     }
 
-    /// Materials to decrypt a message with, shared with other messages. Needs a Tokio runtime, as
-    /// [`encryption_materials`](Self::encryption_materials).
+    /// Returns materials to decrypt a message with, shared with other requests. The call to the
+    /// manager runs as for [`encryption_materials`](Self::encryption_materials).
     ///
     /// # Errors
-    /// The underlying manager's; or the reproduced encryption context is not the message's.
+    /// [`Error`]. It is not kept: the next request tries again.
     pub async fn decryption_materials(
         &self,
-        input: DecryptMaterialsInput,
-    ) -> Result<Arc<Zeroizing<DecryptionMaterials>>, Error> {
-        let request = Request::decryption(&self.policy, input)?;
-        match self.materials(request).await? {
-            CachedMaterials::Decryption(materials) => Ok(materials),
-            CachedMaterials::Encryption(_) => Err(foreign()),
-        }
+        request: DecryptionRequest,
+    ) -> Outcome<Arc<M::DecryptionMaterials>, M> {
+        let request = Request::decryption(&self.0.caching, request)?;
+        downcast(self.materials(request).await?)
     }
 
-    /// What this CMM and its clones have done.
+    /// Returns what this CMM and its clones have done.
     #[must_use]
     pub fn stats(&self) -> CmmStats {
-        let Counters { requests, hits, calls } = &*self.counters;
+        let Counters { requests, hits, calls } = &self.0.counters;
         CmmStats {
             requests: requests.load(Relaxed),
             hits: hits.load(Relaxed),
@@ -151,157 +137,181 @@ impl CachingCmm {
         }
     }
 
-    /// What the cache has done for all that share it.
+    /// Returns what the cache has done for all CMMs that share it.
     #[must_use]
     pub fn cache_stats(&self) -> CacheStats {
-        self.cache.stats()
+        self.0.cache.stats()
     }
 
-    async fn materials(&self, request: Request) -> Result<CachedMaterials, Error> {
-        self.counters.requests.fetch_add(1, Relaxed);
+    async fn materials(&self, request: Request) -> Outcome<Arc<dyn Materials>, M> {
+        self.count_request();
+        let Some(id) = request.id else { return self.bypass(&request).await };
         loop {
-            let landed = match self.next(&request) {
-                Next::Hit(hit) => return Ok(self.use_hit(hit, &request)),
-                Next::Join(flight) => flight.landed().await?,
-                Next::Lead(lead) => {
-                    let cmm = self.clone();
-                    let call = sync::spawn_blocking(move || cmm.lead(lead, &request));
-                    return call.await.unwrap_or_else(|| Err(abandoned()));
-                }
-            };
-            if let Some(hit) = self.take_use(landed, &request) {
-                return Ok(self.use_hit(hit, &request));
+            let (landed, policy) =
+                match self.next(id, &request, |landing| self.lead(landing, &request)) {
+                    Next::Hit(hit) => return Ok(self.use_hit(hit, &request)),
+                    Next::Bypass => return self.bypass(&request).await,
+                    Next::Lead(call) => {
+                        sync::spawn(call.clone().map(drop));
+                        return call.await.map(|answer| answer.materials);
+                    }
+                    Next::Join(call, policy) => (call.await, policy),
+                };
+            match self.share(landed, policy, &request)? {
+                Share::Materials(materials) => return Ok(materials),
+                Share::Bypass => return self.bypass(&request).await,
+                Share::UsedUp => {}
             }
         }
     }
 
-    /// The same on the caller's thread.
-    fn materials_blocking(&self, request: &Request) -> Result<CachedMaterials, Error> {
-        self.counters.requests.fetch_add(1, Relaxed);
-        loop {
-            let landed = match self.next(request) {
-                Next::Hit(hit) => return Ok(self.use_hit(hit, request)),
-                Next::Join(flight) => flight.wait()?,
-                Next::Lead(lead) => return self.lead(lead, request),
-            };
-            if let Some(hit) = self.take_use(landed, request) {
-                return Ok(self.use_hit(hit, request));
-            }
-        }
+    pub(crate) fn count_request(&self) {
+        self.0.counters.requests.fetch_add(1, Relaxed);
     }
 
-    fn next(&self, request: &Request) -> Next {
-        match request.id {
-            None => Next::Lead(Lead::alone()),
-            Some(id) => {
-                let look_up = || self.cache.get(&id, &self.policy.limits, request.usage);
-                self.flights.next(id, look_up)
-            }
-        }
+    pub(crate) fn next(
+        &self,
+        id: CacheId,
+        request: &Request,
+        begin: impl FnOnce(Landing<M::Error>) -> Call<M::Error>,
+    ) -> Next<M::Error> {
+        self.0.flights.next(id, request, &*self.0.cache, begin)
     }
 
-    /// A use of what another request's call gave, if that leaves one for this request.
-    fn take_use(&self, landed: Option<Arc<CacheEntry>>, request: &Request) -> Option<Hit> {
-        landed?.take_use(&self.clock.now(), &self.policy.limits, request.usage).ok()
+    /// What another request's call gives to this one.
+    pub(crate) fn share(
+        &self,
+        landed: Outcome<Answer, M>,
+        policy: CommitmentPolicy,
+        request: &Request,
+    ) -> Outcome<Share, M> {
+        let answer = match landed {
+            Ok(answer) => answer,
+            Err(error) if policy == request.policy => return Err(error),
+            // The manager may refuse one policy and serve another.
+            Err(_) => return Ok(Share::Bypass),
+        };
+        let Some(entry) = answer.entry else { return Ok(Share::Bypass) };
+        Ok(match entry.take_use(&self.0.clock.now(), &request.lookup) {
+            Ok(hit) => Share::Materials(self.use_hit(hit, request)),
+            Err(Unusable::Forbidden) => Share::Bypass,
+            Err(Unusable::Ended(_)) => Share::UsedUp,
+        })
     }
 
-    fn use_hit(&self, hit: Hit, request: &Request) -> CachedMaterials {
-        self.counters.hits.fetch_add(1, Relaxed);
+    pub(crate) fn use_hit(&self, hit: Hit, request: &Request) -> Arc<dyn Materials> {
+        self.0.counters.hits.fetch_add(1, Relaxed);
         if hit.refresh && sync::can_spawn() {
-            self.refresh(request.unused());
+            self.refresh(&request.unused());
         }
         hit.materials
     }
 
-    /// Replaces an entry before it ends, in the background. If that fails, the entry ends as if
-    /// nothing had been tried.
-    fn refresh(&self, request: Request) {
-        if let Some(lead) = request.id.and_then(|id| self.flights.refresh(id)) {
-            let cmm = self.clone();
-            drop(sync::spawn_blocking(move || cmm.lead(lead, &request)));
+    /// Replaces an entry before it ends, in the background. If that fails, the entry stays, and a
+    /// later hit tries again.
+    fn refresh(&self, request: &Request) {
+        let Some(id) = request.id else { return };
+        let begin = |landing| self.lead(landing, request);
+        if let Some(call) = self.0.flights.refresh(id, request, &*self.0.cache, begin) {
+            sync::spawn(call.map(drop));
         }
     }
 
-    /// Calls the underlying manager, and shares what it gives.
-    fn lead(&self, lead: Lead, request: &Request) -> Result<CachedMaterials, Error> {
-        self.counters.calls.fetch_add(1, Relaxed);
-        // A panic must not poison the mutex that aws-esdk holds around this CMM.
-        let asked = catch_unwind(AssertUnwindSafe(|| self.ask(request)));
-        let materials = match asked.unwrap_or_else(|_| Err(panicked())) {
-            Ok(materials) => materials,
-            Err(error) => {
-                lead.land(Err(error.clone()));
-                return Err(error);
-            }
-        };
-        let entry = match lead.id() {
-            Some(id) if materials.derive_message_keys() => {
-                let (now, max_age) = (self.clock.now(), self.policy.limits.max_age);
-                let entry = CacheEntry::new(materials.clone(), now, max_age, request.usage);
-                let entry = Arc::new(entry);
-                self.cache.put(id, entry.clone());
-                Some(entry)
-            }
-            _ => None,
-        };
-        lead.land(Ok(entry));
-        Ok(materials)
-    }
-
-    fn ask(&self, request: &Request) -> Result<CachedMaterials, Error> {
-        let manager = self.underlying.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        match &request.input {
-            Input::Encryption(input) => manager
-                .get_encryption_materials(input.clone())?
-                .encryption_materials
-                .map(CachedMaterials::from),
-            Input::Decryption(input) => manager
-                .decrypt_materials(input.clone())?
-                .decryption_materials
-                .map(CachedMaterials::from),
-        }
-        .ok_or_else(|| Error::AwsCryptographicMaterialProvidersException {
-            message: "the underlying cryptographic materials manager returned nothing".to_owned(),
+    /// A call whose answer others share.
+    fn lead(&self, landing: Landing<M::Error>, request: &Request) -> Call<M::Error> {
+        let (cmm, request) = (self.clone(), request.clone());
+        call(async move {
+            let (materials, asked_at) = cmm.ask(&request).await?;
+            Ok(cmm.land(&landing, materials, asked_at, &request))
         })
     }
-}
 
-fn panicked() -> Error {
-    Error::AwsCryptographicMaterialProvidersException {
-        message: "the underlying cryptographic materials manager panicked".to_owned(),
-    }
-}
-
-fn foreign() -> Error {
-    Error::AwsCryptographicMaterialProvidersException {
-        message: "the cache returned materials of the other kind".to_owned(),
-    }
-}
-
-impl CryptographicMaterialsManager for CachingCmm {
-    fn get_encryption_materials(
+    /// Stores what a call gave, if it may serve other requests.
+    pub(crate) fn land(
         &self,
-        input: GetEncryptionMaterialsInput,
-    ) -> Result<GetEncryptionMaterialsOutput, Error> {
-        match self.materials_blocking(&Request::encryption(&self.policy, input))? {
-            CachedMaterials::Encryption(materials) => GetEncryptionMaterialsOutput::builder()
-                .encryption_materials(EncryptionMaterials::clone(&materials))
-                .build()
-                .map_err(Error::wrap_validation_err),
-            CachedMaterials::Decryption(_) => Err(foreign()),
+        landing: &Landing<M::Error>,
+        materials: Arc<dyn Materials>,
+        asked_at: Timestamp,
+        request: &Request,
+    ) -> Answer {
+        let caches = materials.suite().is_some_and(|suite| !suite.has_identity_kdf());
+        let entry = caches.then(|| {
+            let Caching { limits, .. } = &self.0.caching;
+            let usage = request.lookup.usage;
+            Arc::new(CacheEntry::new(materials.clone(), asked_at, limits.max_age, usage))
+        });
+        if let Some(entry) = &entry {
+            self.0.cache.put(landing.id, entry.clone(), landing.generation);
         }
+        Answer { materials, entry }
     }
 
-    fn decrypt_materials(
-        &self,
-        input: DecryptMaterialsInput,
-    ) -> Result<DecryptMaterialsOutput, Error> {
-        match self.materials_blocking(&Request::decryption(&self.policy, input)?)? {
-            CachedMaterials::Decryption(materials) => DecryptMaterialsOutput::builder()
-                .decryption_materials(DecryptionMaterials::clone(&materials))
-                .build()
-                .map_err(Error::wrap_validation_err),
-            CachedMaterials::Encryption(_) => Err(foreign()),
-        }
+    async fn bypass(&self, request: &Request) -> Outcome<Arc<dyn Materials>, M> {
+        Ok(self.ask(request).await?.0)
+    }
+
+    /// Calls the manager. The answer counts as old as the moment before the call.
+    async fn ask(&self, request: &Request) -> Outcome<(Arc<dyn Materials>, Timestamp), M> {
+        let _permit = self.0.permits.acquire().await.expect("the semaphore is never closed");
+        let asked_at = self.count_call();
+        let asking = AssertUnwindSafe(ask(&self.0.manager, &request.input)).catch_unwind();
+        let materials = asking.await.map_err(|_| Error::Unfinished)?.map_err(Error::Manager)?;
+        Ok((materials, asked_at))
+    }
+
+    pub(crate) fn count_call(&self) -> Timestamp {
+        self.0.counters.calls.fetch_add(1, Relaxed);
+        self.0.clock.now()
+    }
+
+    #[cfg(feature = "aws-esdk")]
+    pub(crate) fn manager(&self) -> &M {
+        &self.0.manager
+    }
+
+    #[cfg(feature = "aws-esdk")]
+    pub(crate) fn caching(&self) -> &Caching {
+        &self.0.caching
+    }
+}
+
+/// What a call of another request is worth.
+pub(crate) enum Share {
+    /// Materials, with their use counted.
+    Materials(Arc<dyn Materials>),
+    /// Nothing: this request needs a call outside the cache.
+    Bypass,
+    /// Nothing any more: this request begins again.
+    UsedUp,
+}
+
+async fn ask<M: MaterialsManager>(
+    manager: &M,
+    input: &Input,
+) -> Result<Arc<dyn Materials>, M::Error> {
+    Ok(match input {
+        Input::Encryption(request) => Arc::new(manager.encryption_materials(request).await?),
+        Input::Decryption(request) => Arc::new(manager.decryption_materials(request).await?),
+    })
+}
+
+pub(crate) fn downcast<T: Materials, E>(materials: Arc<dyn Materials>) -> Result<Arc<T>, Error<E>> {
+    let materials: Arc<dyn Any + Send + Sync> = materials;
+    materials.downcast().map_err(|_| Error::SharedPartition)
+}
+
+impl<M: MaterialsManager> Clone for CachingCmm<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M: MaterialsManager> fmt::Debug for CachingCmm<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachingCmm")
+            .field("caching", &self.0.caching)
+            .field("cache", &self.0.cache)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }

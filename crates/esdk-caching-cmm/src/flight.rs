@@ -1,153 +1,181 @@
-//! One call to the underlying manager per cache id, however many requests wait for it.
+//! One call to the materials manager per cache id, however many requests wait for it.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, PoisonError};
 
-use aws_esdk::material_providers::types::error::Error;
-use tokio::sync::watch;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared};
 
-use crate::cache::{CacheEntry, Hit};
+use crate::cache::CryptographicMaterialsCache;
 use crate::cache_id::CacheId;
-use crate::sync::{self, Mutex, MutexGuard};
+use crate::entry::{CacheEntry, Found, Hit};
+use crate::error::Error;
+use crate::manager::Materials;
+use crate::request::Request;
+use crate::suite::CommitmentPolicy;
+use crate::sync::{Mutex, MutexGuard};
 
-/// What a call gave: an entry to share, or none if the materials may serve one message only.
-pub(crate) type Landed = Result<Option<Arc<CacheEntry>>, Error>;
-
-/// A call that another request makes.
-#[derive(Debug, Clone)]
-pub(crate) struct Flight(watch::Receiver<Option<Landed>>);
-
-impl Flight {
-    pub(crate) async fn landed(mut self) -> Landed {
-        match self.0.wait_for(Option::is_some).await {
-            Ok(landed) => landed.clone().expect("it was waited for"),
-            Err(_) => Err(abandoned()),
-        }
-    }
-
-    /// The same on the caller's thread.
-    pub(crate) fn wait(self) -> Landed {
-        sync::block_on(self.landed())
-    }
+/// What a call gave.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    /// For the request that made the call; its use is counted.
+    pub(crate) materials: Arc<dyn Materials>,
+    /// For the requests that wait with it, unless the materials may serve one message only.
+    pub(crate) entry: Option<Arc<CacheEntry>>,
 }
 
-pub(crate) fn abandoned() -> Error {
-    Error::AwsCryptographicMaterialProvidersException {
-        message:
-            "the underlying cryptographic materials manager was not asked: the runtime is ending"
-                .to_owned(),
-    }
-}
+/// A call in flight. Whoever waits for it polls it, so it makes progress as long as anybody waits.
+pub(crate) type Call<E> = Shared<BoxFuture<'static, Result<Answer, Error<E>>>>;
 
-/// The calls that are under way.
-#[derive(Clone, Default)]
-pub(crate) struct Flights(Arc<State>);
+/// The calls in flight.
+pub(crate) struct Flights<E>(Arc<State<E>>);
 
-#[derive(Default)]
-struct State {
-    under_way: Mutex<HashMap<CacheId, Flight>>,
+struct State<E> {
+    in_flight: Mutex<InFlight<E>>,
     /// How many calls have ended. Written under the lock.
     ended: AtomicU64,
 }
 
-impl fmt::Debug for Flights {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Flights")
-    }
+struct InFlight<E> {
+    flights: HashMap<CacheId, Flight<E>>,
+    next_number: u64,
+}
+
+struct Flight<E> {
+    number: u64,
+    /// The cache's when the request looked into it.
+    generation: u64,
+    policy: CommitmentPolicy,
+    /// Weak, so that a call ends if nobody waits for it any more.
+    call: WeakShared<BoxFuture<'static, Result<Answer, Error<E>>>>,
 }
 
 /// What a request has to do.
-pub(crate) enum Next {
+pub(crate) enum Next<E> {
     /// Nothing: the cache had it.
     Hit(Hit),
-    /// Wait for another request's call.
-    Join(Flight),
+    /// Call the manager outside the cache: the entry there is not for this request.
+    Bypass,
+    /// Wait for another request's call, made under this commitment policy.
+    Join(Call<E>, CommitmentPolicy),
     /// Make the call.
-    Lead(Lead),
+    Lead(Call<E>),
 }
 
-impl Flights {
+impl<E: Clone + Send + Sync + 'static> Flights<E> {
     /// Looks into the cache, or joins a call for `id`, or begins one.
     ///
     /// A lookup holds no lock of ours. A call ends only after its result is in the cache. So if no
-    /// call has ended since the lookup began and none is under way, then nobody else has asked for
+    /// call has ended since the lookup began and none is in flight, then nobody else has asked for
     /// what is missing; and if one has ended, the cache may have it now.
-    pub(crate) fn next(&self, id: CacheId, look_up: impl Fn() -> Option<Hit>) -> Next {
+    pub(crate) fn next(
+        &self,
+        id: CacheId,
+        request: &Request,
+        cache: &dyn CryptographicMaterialsCache,
+        begin: impl FnOnce(Landing<E>) -> Call<E>,
+    ) -> Next<E> {
         loop {
             let ended = self.0.ended.load(Acquire);
-            if let Some(hit) = look_up() {
-                return Next::Hit(hit);
+            let generation = cache.generation();
+            match cache.get(&id, &request.lookup) {
+                Found::Hit(hit) => return Next::Hit(hit),
+                Found::Forbidden => return Next::Bypass,
+                Found::Miss => {}
             }
-            let mut under_way = self.lock();
-            if let Some(flight) = under_way.get(&id) {
-                return Next::Join(flight.clone());
+            let mut in_flight = self.lock();
+            let joinable = in_flight.flights.get(&id).filter(|it| it.generation >= generation);
+            if let Some((call, policy)) =
+                joinable.and_then(|it| it.call.upgrade().zip(Some(it.policy)))
+            {
+                return Next::Join(call, policy);
             }
             if self.0.ended.load(Acquire) == ended {
-                return Next::Lead(self.begin(&mut under_way, id));
+                let call = self.begin(&mut in_flight, id, generation, request.policy, begin);
+                return Next::Lead(call);
             }
         }
     }
 
-    /// Begins a call for `id` whatever the cache has, unless one is under way.
-    pub(crate) fn refresh(&self, id: CacheId) -> Option<Lead> {
-        let mut under_way = self.lock();
-        (!under_way.contains_key(&id)).then(|| self.begin(&mut under_way, id))
+    /// Begins a call for `id` whatever the cache has, unless one is in flight.
+    pub(crate) fn refresh(
+        &self,
+        id: CacheId,
+        request: &Request,
+        cache: &dyn CryptographicMaterialsCache,
+        begin: impl FnOnce(Landing<E>) -> Call<E>,
+    ) -> Option<Call<E>> {
+        let generation = cache.generation();
+        let mut in_flight = self.lock();
+        (!in_flight.flights.contains_key(&id))
+            .then(|| self.begin(&mut in_flight, id, generation, request.policy, begin))
     }
 
-    fn begin(&self, under_way: &mut HashMap<CacheId, Flight>, id: CacheId) -> Lead {
-        let (sender, receiver) = watch::channel(None);
-        under_way.insert(id, Flight(receiver));
-        Lead(Some(Led { id, sender, flights: self.clone() }))
+    fn begin(
+        &self,
+        in_flight: &mut InFlight<E>,
+        id: CacheId,
+        generation: u64,
+        policy: CommitmentPolicy,
+        begin: impl FnOnce(Landing<E>) -> Call<E>,
+    ) -> Call<E> {
+        let number = in_flight.next_number;
+        in_flight.next_number += 1;
+        let call = begin(Landing { id, number, generation, flights: self.clone() });
+        let weak = call.downgrade().expect("nobody has polled the call yet");
+        in_flight.flights.insert(id, Flight { number, generation, policy, call: weak });
+        call
     }
+}
 
-    fn end(&self, id: &CacheId) {
-        let mut under_way = self.lock();
-        under_way.remove(id);
+impl<E> Flights<E> {
+    fn end(&self, id: &CacheId, number: u64) {
+        let mut in_flight = self.lock();
+        // After a clearing, a later call may have taken the place of this one.
+        if in_flight.flights.get(id).is_some_and(|flight| flight.number == number) {
+            in_flight.flights.remove(id);
+        }
         self.0.ended.fetch_add(1, Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<CacheId, Flight>> {
-        self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, InFlight<E>> {
+        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The duty to make a call. Dropped without landing, as when the runtime ends before the call
-/// begins, it fails those who wait.
-pub(crate) struct Lead(Option<Led>);
-
-struct Led {
-    id: CacheId,
-    sender: watch::Sender<Option<Landed>>,
-    flights: Flights,
-}
-
-impl Lead {
-    /// A call that nobody can join.
-    pub(crate) fn alone() -> Self {
-        Self(None)
-    }
-
-    /// Where the result belongs, if others may use it.
-    pub(crate) fn id(&self) -> Option<CacheId> {
-        self.0.as_ref().map(|led| led.id)
-    }
-
-    pub(crate) fn land(self, landed: Landed) {
-        if let Some(led) = self.0 {
-            // First, so that who finds the result used up does not find this call again.
-            led.flights.end(&led.id);
-            led.sender.send_replace(Some(landed));
-        }
+impl<E> Clone for Flights<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
-impl Drop for Led {
+impl<E> Default for Flights<E> {
+    fn default() -> Self {
+        let in_flight = InFlight { flights: HashMap::new(), next_number: 0 };
+        Self(Arc::new(State { in_flight: Mutex::new(in_flight), ended: AtomicU64::new(0) }))
+    }
+}
+
+/// Ends a flight when it is dropped: after its result is in the cache, and before anybody sees the
+/// result, so that a request which finds it used up does not find this call again.
+pub(crate) struct Landing<E> {
+    pub(crate) id: CacheId,
+    pub(crate) generation: u64,
+    number: u64,
+    flights: Flights<E>,
+}
+
+impl<E> Drop for Landing<E> {
     fn drop(&mut self) {
-        if self.sender.borrow().is_none() {
-            self.flights.end(&self.id);
-        }
+        self.flights.end(&self.id, self.number);
     }
+}
+
+/// Makes a call of a future.
+pub(crate) fn call<E: Clone>(
+    future: impl Future<Output = Result<Answer, Error<E>>> + Send + 'static,
+) -> Call<E> {
+    future.boxed().shared()
 }

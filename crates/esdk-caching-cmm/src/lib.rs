@@ -1,27 +1,41 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "aws-esdk")]
+mod adapter;
 mod builder;
 mod cache;
 mod cache_id;
 mod clock;
 mod cmm;
+mod entry;
+mod error;
 mod flight;
 mod local_cache;
-mod materials;
+mod manager;
 mod no_cache;
 mod request;
+mod suite;
 mod sync;
 
-pub use builder::{BuildError, CachingCmmBuilder, DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES};
-pub use cache::{
-    CacheEntry, CacheStats, CryptographicMaterialsCache, EvictionReason, Hit, Limits, Usage,
+#[cfg(feature = "aws-esdk")]
+pub use adapter::{AwsEsdkManager, Zeroizing};
+pub use builder::{
+    BuildError, CachingCmmBuilder, DEFAULT_MAX_BYTES, DEFAULT_MAX_CONCURRENT_CALLS,
+    DEFAULT_MAX_MESSAGES,
 };
+pub use cache::{CacheStats, CryptographicMaterialsCache, EvictionReason, Limits, Lookup, Usage};
 pub use cache_id::CacheId;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cmm::{CachingCmm, CmmStats};
+pub use entry::{CacheEntry, Found, Hit, Unusable};
+pub use error::Error;
 pub use local_cache::LocalCache;
-pub use materials::{CachedMaterials, Zeroizing};
+pub use manager::{
+    DecryptionRequest, EncryptedDataKey, EncryptionContext, EncryptionRequest, Materials,
+    MaterialsManager,
+};
 pub use no_cache::NoCache;
+pub use suite::{AlgorithmSuiteId, CommitmentPolicy, KeyCommitment};
 
 #[doc = include_str!("../CONFORMANCE.md")]
 pub mod conformance {}

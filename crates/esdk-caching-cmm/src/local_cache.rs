@@ -1,15 +1,15 @@
 //! The local cryptographic materials cache: in memory, bounded, least recently used first out.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, PoisonError};
 
 use lru::LruCache;
 
-use crate::cache::{
-    CacheEntry, CacheStats, CryptographicMaterialsCache, EvictionReason, Hit, Limits, Usage,
-};
+use crate::cache::{CacheStats, CryptographicMaterialsCache, EvictionReason, Lookup};
 use crate::cache_id::CacheId;
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::entry::{CacheEntry, Found, Hit, Unusable};
 use crate::sync::{RwLock, RwLockWriteGuard};
 
 /// How many of the least recently used entries a lookup checks for expiry.
@@ -31,6 +31,8 @@ pub struct LocalCache {
     capacity: usize,
     clock: Arc<dyn Clock>,
     entries: RwLock<Entries>,
+    /// How often the cache was cleared. Written under the lock of `entries`.
+    generation: AtomicU64,
     counters: Counters,
 }
 
@@ -48,35 +50,35 @@ impl LocalCache {
             capacity,
             clock,
             entries: RwLock::new(LruCache::unbounded()),
+            generation: AtomicU64::new(0),
             counters: Counters::default(),
         }
     }
 
     /// A hit on the most recently used entry while nothing has to be removed: the list stays as it
     /// is, so that such hits need not wait for each other.
-    fn get_newest(
-        &self,
-        id: &CacheId,
-        now: &Timestamp,
-        limits: &Limits,
-        usage: Usage,
-    ) -> Option<Hit> {
+    fn get_newest(&self, id: &CacheId, now: &Timestamp, lookup: &Lookup) -> Option<Hit> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let (newest, entry) = entries.peek_mru()?;
         if newest != id || expired_in_tail(&entries, PRUNING_TAIL, now).next().is_some() {
             return None;
         }
-        entry.take_use(now, limits, usage).ok()
+        entry.take_use(now, lookup).ok()
     }
 
-    fn get_any(&self, id: &CacheId, now: &Timestamp, limits: &Limits, usage: Usage) -> Option<Hit> {
+    fn get_any(&self, id: &CacheId, now: &Timestamp, lookup: &Lookup) -> Found {
         let mut entries = self.lock();
-        let found = entries.get(id).map(|entry| entry.take_use(now, limits, usage));
-        if let Some(Err(reason)) = &found {
-            self.evict(&mut entries, id, *reason);
-        }
+        let found = match entries.get(id).map(|entry| entry.take_use(now, lookup)) {
+            Some(Ok(hit)) => Found::Hit(hit),
+            Some(Err(Unusable::Forbidden)) => Found::Forbidden,
+            Some(Err(Unusable::Ended(reason))) => {
+                self.evict(&mut entries, id, reason);
+                Found::Miss
+            }
+            None => Found::Miss,
+        };
         self.remove_expired_among(&mut entries, PRUNING_TAIL, now);
-        found.and_then(Result::ok)
+        found
     }
 
     /// Removes every entry that has expired, and returns their number.
@@ -88,9 +90,11 @@ impl LocalCache {
         self.remove_expired_among(&mut self.lock(), usize::MAX, &now)
     }
 
-    /// Removes every entry, so that the next requests get new data keys.
+    /// Removes every entry. Requests that begin afterwards get new data keys, also while calls from
+    /// before are in flight: those serve the requests that wait for them, and are not stored.
     pub fn clear(&self) {
         let mut entries = self.lock();
+        self.generation.fetch_add(1, Release);
         self.counters.removed.fetch_add(entries.len() as u64, Relaxed);
         entries.clear();
         self.counters.set_entries(0);
@@ -127,8 +131,11 @@ fn expired_in_tail(
 }
 
 impl CryptographicMaterialsCache for LocalCache {
-    fn put(&self, id: CacheId, entry: Arc<CacheEntry>) {
+    fn put(&self, id: CacheId, entry: Arc<CacheEntry>, generation: u64) {
         let mut entries = self.lock();
+        if generation != self.generation() {
+            return;
+        }
         if entries.put(id, entry).is_some() {
             self.counters.removed.fetch_add(1, Relaxed);
         }
@@ -140,13 +147,18 @@ impl CryptographicMaterialsCache for LocalCache {
         self.counters.set_entries(entries.len());
     }
 
-    fn get(&self, id: &CacheId, limits: &Limits, usage: Usage) -> Option<Hit> {
+    fn get(&self, id: &CacheId, lookup: &Lookup) -> Found {
         let now = self.clock.now();
-        let hit = self
-            .get_newest(id, &now, limits, usage)
-            .or_else(|| self.get_any(id, &now, limits, usage));
-        self.counters.count_lookup(hit.is_some());
-        hit
+        let found = match self.get_newest(id, &now, lookup) {
+            Some(hit) => Found::Hit(hit),
+            None => self.get_any(id, &now, lookup),
+        };
+        self.counters.count_lookup(matches!(found, Found::Hit(_)));
+        found
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Acquire)
     }
 
     fn delete(&self, id: &CacheId) {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::cache::{CacheEntry, CacheStats, CryptographicMaterialsCache, Hit, Limits, Usage};
+use crate::cache::{CacheStats, CryptographicMaterialsCache, Lookup};
 use crate::cache_id::CacheId;
+use crate::entry::{CacheEntry, Found};
 
 /// Stores nothing, so that every request goes to the underlying cryptographic materials manager;
-/// only requests that are under way at the same time still share an answer.
+/// only requests for the same materials that are in flight together still share an answer.
 ///
 /// For comparison: the same code with and without caching.
 #[derive(Debug, Default)]
@@ -16,14 +17,18 @@ pub struct NoCache {
 }
 
 impl CryptographicMaterialsCache for NoCache {
-    fn put(&self, _: CacheId, _: Arc<CacheEntry>) {}
+    fn put(&self, _: CacheId, _: Arc<CacheEntry>, _: u64) {}
 
-    fn get(&self, _: &CacheId, _: &Limits, _: Usage) -> Option<Hit> {
+    fn get(&self, _: &CacheId, _: &Lookup) -> Found {
         self.misses.fetch_add(1, Relaxed);
-        None
+        Found::Miss
     }
 
     fn delete(&self, _: &CacheId) {}
+
+    fn generation(&self) -> u64 {
+        0
+    }
 
     fn stats(&self) -> CacheStats {
         CacheStats { misses: self.misses.load(Relaxed), ..CacheStats::default() }

@@ -1,108 +1,118 @@
 //! A request for materials, and where its answer may be cached.
 
-use std::collections::HashMap;
-
-use aws_esdk::material_providers::operation::decrypt_materials::DecryptMaterialsInput;
-use aws_esdk::material_providers::operation::get_encryption_materials::GetEncryptionMaterialsInput;
-use aws_esdk::material_providers::types::error::Error;
-
-use crate::cache::{Limits, Usage};
+use crate::cache::{Limits, Lookup, Usage};
 use crate::cache_id::CacheId;
-use crate::materials::is_identity_kdf;
+use crate::error::Error;
+use crate::manager::{DecryptionRequest, EncryptionRequest};
+use crate::suite::{AlgorithmSuiteId, CommitmentPolicy, KeyCommitment};
 
-/// A request, and where its answer may be cached.
+/// A request that has passed the checks which the manager makes too, but not on a hit.
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) input: Input,
     /// `None` to bypass the cache.
     pub(crate) id: Option<CacheId>,
-    pub(crate) usage: Usage,
+    pub(crate) lookup: Lookup,
+    pub(crate) policy: CommitmentPolicy,
 }
 
 #[derive(Clone)]
 pub(crate) enum Input {
-    Encryption(GetEncryptionMaterialsInput),
-    Decryption(DecryptMaterialsInput),
+    Encryption(EncryptionRequest),
+    Decryption(DecryptionRequest),
 }
 
-/// What of a caching CMM decides whether and where it caches.
+/// The settings of a caching CMM that decide whether and where it caches.
 #[derive(Debug)]
-pub(crate) struct Policy {
+pub(crate) struct Caching {
     pub(crate) partition_id: String,
     pub(crate) limits: Limits,
-    /// Whether the underlying manager is known to do no more with reproduced context than to
-    /// compare it, as aws-esdk's default CMM.
-    pub(crate) only_compares_context: bool,
+    /// See [`MaterialsManager`](crate::MaterialsManager).
+    pub(crate) only_compares_reproduced_context: bool,
 }
 
 impl Request {
-    pub(crate) fn encryption(policy: &Policy, mut input: GetEncryptionMaterialsInput) -> Self {
-        let (id, usage) = policy.encryption_lookup(&input).unzip();
+    pub(crate) fn encryption<E>(
+        caching: &Caching,
+        mut input: EncryptionRequest,
+    ) -> Result<Self, Error<E>> {
+        let policy = input.commitment_policy;
+        check_suite(input.suite, policy, policy.on_encrypt())?;
+        let (id, usage) = caching.encryption_lookup(&input).unzip();
         if id.is_some() {
             // The materials will serve messages of other lengths too.
-            input.max_plaintext_length = None;
+            input.plaintext_length = None;
         }
-        Self { input: Input::Encryption(input), id, usage: usage.unwrap_or(Usage::NONE) }
+        let usage = usage.unwrap_or(Usage::NONE);
+        let lookup = Lookup::new(caching.limits, usage, policy.on_encrypt());
+        Ok(Self { input: Input::Encryption(input), id, lookup, policy })
     }
 
-    pub(crate) fn decryption(policy: &Policy, input: DecryptMaterialsInput) -> Result<Self, Error> {
+    pub(crate) fn decryption<E>(
+        caching: &Caching,
+        input: DecryptionRequest,
+    ) -> Result<Self, Error<E>> {
+        let policy = input.commitment_policy;
+        check_suite(Some(input.suite), policy, policy.on_decrypt())?;
         check_reproduced_context(&input)?;
-        let id = policy.decryption_lookup(&input);
-        Ok(Self { input: Input::Decryption(input), id, usage: Usage::NONE })
+        let id = caching.decryption_id(&input);
+        let lookup = Lookup::new(caching.limits, Usage::NONE, policy.on_decrypt());
+        Ok(Self { input: Input::Decryption(input), id, lookup, policy })
     }
 
     /// The same request for no message at all.
     pub(crate) fn unused(&self) -> Self {
-        Self { usage: Usage::NONE, ..self.clone() }
+        let lookup = Lookup { usage: Usage::NONE, ..self.lookup };
+        Self { lookup, ..self.clone() }
     }
 }
 
-impl Policy {
+impl Caching {
     /// Where and with what use to look for encryption materials; `None` to bypass the cache.
-    fn encryption_lookup(&self, input: &GetEncryptionMaterialsInput) -> Option<(CacheId, Usage)> {
-        let suite = input.algorithm_suite_id.as_ref();
-        let usage = Usage::message(u64::try_from(input.max_plaintext_length?).ok()?);
-        let names_required_keys =
-            input.required_encryption_context_keys.as_ref().is_some_and(|keys| !keys.is_empty());
-        if suite.is_some_and(is_identity_kdf)
-            || names_required_keys
+    fn encryption_lookup(&self, input: &EncryptionRequest) -> Option<(CacheId, Usage)> {
+        let usage = Usage::message(input.plaintext_length?);
+        if input.suite.is_some_and(AlgorithmSuiteId::has_identity_kdf)
+            || !input.required_context_keys.is_empty()
             || !usage.is_within(&self.limits)
         {
             return None;
         }
-        let context = input.encryption_context.as_ref()?;
-        Some((CacheId::for_encryption(&self.partition_id, suite, context)?, usage))
+        let context = &input.encryption_context;
+        Some((CacheId::for_encryption(&self.partition_id, input.suite, context)?, usage))
     }
 
     /// Where to look for decryption materials; `None` to bypass the cache.
-    fn decryption_lookup(&self, input: &DecryptMaterialsInput) -> Option<CacheId> {
-        let suite = input.algorithm_suite_id.as_ref()?;
-        let context = input.encryption_context.as_ref()?;
-        let empty = HashMap::new();
-        let reproduced = input.reproduced_encryption_context.as_ref().unwrap_or(&empty);
+    fn decryption_id(&self, input: &DecryptionRequest) -> Option<CacheId> {
+        let (context, reproduced) = (&input.encryption_context, &input.reproduced_context);
         let adds_pairs = reproduced.keys().any(|key| !context.contains_key(key));
-        let is_compared = reproduced.is_empty() || self.only_compares_context;
-        if is_identity_kdf(suite) || adds_pairs || !is_compared {
+        let is_compared = reproduced.is_empty() || self.only_compares_reproduced_context;
+        if input.suite.has_identity_kdf() || adds_pairs || !is_compared {
             return None;
         }
-        let keys = input.encrypted_data_keys.as_ref()?;
-        CacheId::for_decryption(&self.partition_id, suite, keys, context)
+        let keys = &input.encrypted_data_keys;
+        CacheId::for_decryption(&self.partition_id, input.suite, keys, context)
     }
 }
 
-/// Pairs that the caller reproduces must be those of the message. The underlying manager checks
-/// this too, but is not asked on a hit (`framework/cmm-interface.md`, decrypt materials).
-fn check_reproduced_context(input: &DecryptMaterialsInput) -> Result<(), Error> {
-    let empty = HashMap::new();
-    let context = input.encryption_context.as_ref().unwrap_or(&empty);
-    let reproduced = input.reproduced_encryption_context.as_ref().unwrap_or(&empty);
-    let differs = |(key, value)| context.get(key).is_some_and(|other| other != value);
-    if reproduced.iter().any(differs) {
-        return Err(Error::InvalidDecryptionMaterials {
-            message: "the message's encryption context differs from the one that was reproduced \
-                      for its decryption"
-                .to_owned(),
-        });
+/// `framework/default-cmm.md`: a request fails if its commitment policy does not support its suite.
+fn check_suite<E>(
+    suite: Option<AlgorithmSuiteId>,
+    policy: CommitmentPolicy,
+    allowed: KeyCommitment,
+) -> Result<(), Error<E>> {
+    match suite {
+        Some(suite) if !allowed.allows(suite) => Err(Error::ForbiddenSuite { suite, policy }),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// `framework/cmm-interface.md`, decrypt materials: reproduced pairs must be those of the message.
+fn check_reproduced_context<E>(input: &DecryptionRequest) -> Result<(), Error<E>> {
+    let differs = |(key, value): &(&String, &String)| {
+        input.encryption_context.get(*key).is_some_and(|other| other != *value)
+    };
+    match input.reproduced_context.iter().find(differs) {
+        Some((key, _)) => Err(Error::ReproducedContext { key: key.clone() }),
+        None => Ok(()),
+    }
 }

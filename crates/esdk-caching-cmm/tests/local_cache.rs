@@ -2,34 +2,63 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_esdk::material_providers::types::{DecryptionMaterials, EncryptionMaterials};
 use esdk_caching_cmm::{
-    CacheEntry, CacheId, CachedMaterials, Clock, CryptographicMaterialsCache, Limits, LocalCache,
-    ManualClock, Usage,
+    AlgorithmSuiteId, CacheEntry, CacheId, Clock, CryptographicMaterialsCache, Found, Hit,
+    KeyCommitment, Limits, LocalCache, Lookup, ManualClock, Materials, Usage,
 };
 use proptest::prelude::*;
 
-const LIMITS: Limits =
-    Limits { max_age: Duration::MAX, max_messages: 3, max_bytes: 20, grace_period: Duration::ZERO };
+fn limits() -> Limits {
+    let mut limits = Limits::new(Duration::MAX);
+    (limits.max_messages, limits.max_bytes) = (3, 20);
+    limits
+}
+
+/// Uses of the cache with what these tests leave alone.
+trait Cache {
+    fn store(&self, id: CacheId, entry: CacheEntry);
+    fn find(&self, id: CacheId, limits: Limits, usage: Usage) -> Option<Hit>;
+}
+
+impl Cache for LocalCache {
+    fn store(&self, id: CacheId, entry: CacheEntry) {
+        self.put(id, Arc::new(entry), self.generation());
+    }
+
+    fn find(&self, id: CacheId, limits: Limits, usage: Usage) -> Option<Hit> {
+        match self.get(&id, &Lookup::new(limits, usage, KeyCommitment::Required)) {
+            Found::Hit(hit) => Some(hit),
+            Found::Miss => None,
+            Found::Forbidden => panic!("every entry is of a suite with key commitment"),
+        }
+    }
+}
 
 fn id(number: u8) -> CacheId {
     CacheId::for_encryption(&format!("partition {number}"), None, &HashMap::new()).unwrap()
 }
 
-/// Materials that can be told apart by their data key.
-fn materials(mark: u64) -> CachedMaterials {
-    let key = aws_smithy_types::Blob::new(mark.to_be_bytes());
-    EncryptionMaterials::builder().plaintext_data_key(key).build().unwrap().into()
+/// Materials that can be told apart.
+struct Marked(u64, AlgorithmSuiteId);
+
+impl Materials for Marked {
+    fn suite(&self) -> Option<AlgorithmSuiteId> {
+        Some(self.1)
+    }
 }
 
-fn mark(materials: &CachedMaterials) -> u64 {
-    let CachedMaterials::Encryption(materials) = materials else { panic!("not encryption") };
-    let key = materials.plaintext_data_key.as_ref().unwrap();
-    u64::from_be_bytes(key.as_ref().try_into().unwrap())
+fn materials(mark: u64) -> Arc<dyn Materials> {
+    Arc::new(Marked(mark, AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey))
+}
+
+fn mark(hit: Hit) -> u64 {
+    let materials: Arc<dyn Any + Send + Sync> = hit.materials;
+    materials.downcast::<Marked>().unwrap().0
 }
 
 #[derive(Debug, Clone)]
@@ -115,7 +144,7 @@ proptest! {
                         Duration::from_secs(max_age),
                         Usage::message(bytes),
                     );
-                    cache.put(id(name), Arc::new(entry));
+                    cache.store(id(name), entry);
                     let ends = model.now + max_age;
                     model.put(ModelEntry { id: name, mark: number, ends, messages: 1, bytes });
                     if model.entries.len() > capacity {
@@ -123,8 +152,8 @@ proptest! {
                     }
                 }
                 Step::Get { id: name, bytes } => {
-                    let found = cache.get(&id(name), &LIMITS, Usage::message(bytes));
-                    prop_assert_eq!(found.map(|hit| mark(&hit.materials)), model.get(name, bytes));
+                    let found = cache.find(id(name), limits(), Usage::message(bytes));
+                    prop_assert_eq!(found.map(mark), model.get(name, bytes));
                     // Capacity is within the pruning tail: no expired entry outlives a lookup.
                     model.remove_expired();
                 }
@@ -162,11 +191,11 @@ fn a_lookup_prunes_expired_entries_that_nobody_asks_for() {
     let cache = LocalCache::with_clock(100, clock.clone());
     for name in 0..20 {
         let age = Duration::from_secs(1);
-        cache.put(id(name), Arc::new(CacheEntry::new(materials(0), clock.now(), age, Usage::NONE)));
+        cache.store(id(name), CacheEntry::new(materials(0), clock.now(), age, Usage::NONE));
     }
     clock.advance(Duration::from_secs(1));
     let lookups = (0..).take_while(|_| {
-        cache.get(&id(200), &LIMITS, Usage::NONE);
+        cache.find(id(200), limits(), Usage::NONE);
         cache.stats().entries > 0
     });
     assert!(lookups.count() < 20, "pruning must outrun what lookups can add");
@@ -178,11 +207,11 @@ fn a_put_leaves_expired_entries_to_the_next_lookup() {
     let clock = Arc::new(ManualClock::default());
     let cache = LocalCache::with_clock(100, clock.clone());
     let entry = || CacheEntry::new(materials(0), clock.now(), Duration::from_secs(1), Usage::NONE);
-    cache.put(id(0), Arc::new(entry()));
+    cache.store(id(0), entry());
     clock.advance(Duration::from_secs(1));
-    cache.put(id(1), Arc::new(entry()));
+    cache.store(id(1), entry());
     assert_eq!(cache.stats().entries, 2);
-    cache.get(&id(1), &LIMITS, Usage::NONE).unwrap();
+    cache.find(id(1), limits(), Usage::NONE).unwrap();
     assert_eq!((cache.stats().entries, cache.stats().evicted_age), (1, 1));
 }
 
@@ -192,7 +221,7 @@ fn removes_expired_entries_when_asked_to() {
     let cache = LocalCache::with_clock(100, clock.clone());
     for (name, seconds) in [(0, 1), (1, 2), (2, 1)] {
         let age = Duration::from_secs(seconds);
-        cache.put(id(name), Arc::new(CacheEntry::new(materials(0), clock.now(), age, Usage::NONE)));
+        cache.store(id(name), CacheEntry::new(materials(0), clock.now(), age, Usage::NONE));
     }
     assert_eq!(cache.remove_expired(), 0);
     clock.advance(Duration::from_secs(1));
@@ -202,19 +231,16 @@ fn removes_expired_entries_when_asked_to() {
 
 #[test]
 fn one_finder_is_told_to_refresh_an_entry_in_its_grace_period() {
-    let limits = Limits {
-        max_age: Duration::from_secs(100),
-        max_messages: 10,
-        max_bytes: 1000,
-        grace_period: Duration::from_secs(20),
-    };
+    let mut limits = Limits::new(Duration::from_secs(100));
+    (limits.max_messages, limits.max_bytes) = (10, 1000);
+    limits.grace_period = Duration::from_secs(20);
     let told = |wait: u64, uses: &[u64]| -> Vec<bool> {
         let clock = Arc::new(ManualClock::default());
         let cache = LocalCache::with_clock(1, clock.clone());
         let entry = CacheEntry::new(materials(0), clock.now(), limits.max_age, Usage::NONE);
-        cache.put(id(0), Arc::new(entry));
+        cache.store(id(0), entry);
         clock.advance(Duration::from_secs(wait));
-        let find = |bytes: &u64| cache.get(&id(0), &limits, Usage::message(*bytes)).unwrap();
+        let find = |bytes: &u64| cache.find(id(0), limits, Usage::message(*bytes)).unwrap();
         uses.iter().map(find).map(|hit| hit.refresh).collect()
     };
     assert_eq!(told(79, &[0, 0]), [false, false]);
@@ -229,19 +255,84 @@ fn a_caller_with_a_stricter_age_removes_the_entry() {
     let clock = Arc::new(ManualClock::default());
     let cache = LocalCache::with_clock(1, clock.clone());
     let age = Duration::from_secs(100);
-    cache.put(id(0), Arc::new(CacheEntry::new(materials(0), clock.now(), age, Usage::NONE)));
+    cache.store(id(0), CacheEntry::new(materials(0), clock.now(), age, Usage::NONE));
     clock.advance(Duration::from_secs(50));
-    let stricter = Limits { max_age: Duration::from_secs(50), ..LIMITS };
-    assert!(cache.get(&id(0), &stricter, Usage::NONE).is_none());
+    let mut stricter = limits();
+    stricter.max_age = Duration::from_secs(50);
+    assert!(cache.find(id(0), stricter, Usage::NONE).is_none());
     assert_eq!((cache.stats().evicted_age, cache.stats().entries), (1, 0));
 }
 
 #[test]
-fn holds_decryption_materials_too() {
+fn a_refresh_is_due_again_after_a_tenth_of_the_grace_period() {
+    let mut limits = Limits::new(Duration::from_secs(1000));
+    limits.grace_period = Duration::from_secs(100);
     let clock = Arc::new(ManualClock::default());
     let cache = LocalCache::with_clock(1, clock.clone());
-    let materials: CachedMaterials = DecryptionMaterials::builder().build().unwrap().into();
-    cache.put(id(0), Arc::new(CacheEntry::new(materials, clock.now(), Duration::MAX, Usage::NONE)));
-    let found = cache.get(&id(0), &LIMITS, Usage::NONE);
-    assert!(matches!(found.unwrap().materials, CachedMaterials::Decryption(_)));
+    cache.store(id(0), CacheEntry::new(materials(0), clock.now(), limits.max_age, Usage::NONE));
+    clock.advance(Duration::from_secs(900));
+    let told = (0..100).filter(|_| {
+        let hit = cache.find(id(0), limits, Usage::message(1)).unwrap();
+        clock.advance(Duration::from_secs(1));
+        hit.refresh
+    });
+    assert_eq!(told.count(), 10);
+}
+
+#[test]
+fn an_entry_of_a_forbidden_suite_stays_for_others() {
+    let signed = AlgorithmSuiteId::Aes256GcmHkdfSha384EcdsaP384;
+    let cases = [
+        (signed, KeyCommitment::Required, false),
+        (signed, KeyCommitment::Forbidden, true),
+        (signed, KeyCommitment::Optional, true),
+        (AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey, KeyCommitment::Required, true),
+        (AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey, KeyCommitment::Forbidden, false),
+        (AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey, KeyCommitment::Optional, true),
+    ];
+    for (suite, commitment, allowed) in cases {
+        let clock = Arc::new(ManualClock::default());
+        let cache = LocalCache::with_clock(1, clock.clone());
+        let entry =
+            CacheEntry::new(Arc::new(Marked(0, suite)), clock.now(), Duration::MAX, Usage::NONE);
+        let entry = Arc::new(entry);
+        cache.put(id(0), entry.clone(), 0);
+        let found = cache.get(&id(0), &Lookup::new(limits(), Usage::message(1), commitment));
+        assert_eq!(matches!(found, Found::Hit(_)), allowed, "{suite} {commitment:?}");
+        assert_eq!(matches!(found, Found::Forbidden), !allowed);
+        assert_eq!(entry.usage(), Usage::new(u64::from(allowed), u64::from(allowed)));
+        let stats = cache.stats();
+        assert_eq!(
+            (stats.entries, stats.hits, stats.misses),
+            (1, allowed.into(), (!allowed).into())
+        );
+    }
+}
+
+#[test]
+fn an_entry_shows_when_it_was_made_when_it_ends_and_how_much_it_was_used() {
+    let clock = ManualClock::default();
+    let created = clock.now();
+    let entry = |age| CacheEntry::new(materials(0), created, age, Usage::message(7));
+    let short = entry(Duration::from_secs(5));
+    let lookup = Lookup::new(limits(), Usage::message(3), KeyCommitment::Required);
+    short.take_use(&clock.now(), &lookup).unwrap();
+    assert_eq!((short.created(), short.usage()), (created, Usage::new(2, 10)));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(short.expires(), Some(clock.now()));
+    assert!(short.has_expired(&clock.now()));
+    assert_eq!(entry(Duration::MAX).expires(), None);
+}
+
+#[test]
+fn a_cleared_cache_takes_nothing_that_was_asked_for_before() {
+    let clock = Arc::new(ManualClock::default());
+    let cache = LocalCache::with_clock(9, clock.clone());
+    let entry = || Arc::new(CacheEntry::new(materials(0), clock.now(), Duration::MAX, Usage::NONE));
+    let before = cache.generation();
+    cache.clear();
+    cache.put(id(0), entry(), before);
+    assert_eq!((cache.stats().entries, cache.stats().puts), (0, 0));
+    cache.put(id(0), entry(), cache.generation());
+    assert_eq!(cache.stats().entries, 1);
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use esdk_caching_cmm::{CachingCmm, DEFAULT_MAX_BYTES, LocalCache, NoCache};
+use aws_esdk::material_providers::types::keyring::KeyringRef;
+use esdk_caching_cmm::{AwsEsdkManager, CachingCmm, DEFAULT_MAX_BYTES, LocalCache, NoCache};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::codec::Codec;
@@ -29,7 +30,7 @@ const MIN_FRAME_LENGTH: u32 = 1024;
 #[derive(Debug, Clone)]
 pub struct RecordCipher {
     codec: Codec,
-    cmm: CachingCmm,
+    cmm: CachingCmm<AwsEsdkManager>,
     cache: Arc<LocalCache>,
     /// `None` for decrypt-only keys.
     regions: Option<Regions>,
@@ -227,14 +228,12 @@ impl RecordCipherBuilder {
         let Built { keyring, regions, kms } =
             keyring::build(&self.keys, &self.config, self.encrypt_for, self.recheck_after).await?;
         let cache = Arc::new(LocalCache::new(self.cache_capacity));
-        let cmm = CachingCmm::builder()
-            .keyring(keyring)
+        let cmm = CachingCmm::builder(manager(keyring).await?)
             .cache(cache.clone())
             .max_age(self.max_age)
             .max_messages(self.max_messages)
             .max_bytes(self.max_bytes)
-            .build()
-            .await?;
+            .build()?;
         let codec = Codec::new(self.engine, cmm.clone(), self.suite, frame_length)?;
         self.warm_up(frame_length).await?;
         Ok(RecordCipher { codec, cmm, cache, regions, kms: Arc::new(kms) })
@@ -242,16 +241,19 @@ impl RecordCipherBuilder {
 
     /// Sends a message to itself, under a throw-away key.
     async fn warm_up(&self, frame_length: u32) -> Result<(), SetupError> {
-        let cmm = CachingCmm::builder()
-            .keyring(keyring::raw_aes(&[0; 32]).await?)
+        let cmm = CachingCmm::builder(manager(keyring::raw_aes(&[0; 32]).await?).await?)
             .cache(Arc::new(NoCache::default()))
             .max_age(Duration::MAX)
-            .build()
-            .await?;
+            .build()?;
         let codec = Codec::new(self.engine, cmm, self.suite, frame_length)?;
         let failed = |error: CipherError| SetupError::Sdk(error.to_string());
         let message = codec.encrypt(Context::new(), Vec::new()).await.map_err(failed)?;
         codec.decrypt(message).await.map_err(failed)?;
         Ok(())
     }
+}
+
+async fn manager(keyring: KeyringRef) -> Result<AwsEsdkManager, SetupError> {
+    let manager = AwsEsdkManager::from_keyring(keyring).await;
+    manager.map_err(|error| SetupError::Sdk(error.to_string()))
 }

@@ -12,7 +12,7 @@ use aws_esdk::material_providers::types::EncryptionMaterials;
 use aws_esdk::material_providers::types::cryptographic_materials_manager::CryptographicMaterialsManagerRef;
 use aws_esdk::material_providers::types::error::Error;
 use aws_esdk::material_providers::types::keyring::{Keyring, KeyringRef};
-use esdk_caching_cmm::CachedMaterials;
+use esdk_caching_cmm::Zeroizing;
 use esdk_message::UnverifiedMessage;
 use tokio::task::spawn_blocking;
 
@@ -84,7 +84,7 @@ impl Regional {
         // As cached materials they are overwritten when they are dropped, which is now.
         let made =
             manager.get_encryption_materials(input).ok().and_then(|o| o.encryption_materials);
-        made.map(CachedMaterials::from).is_some()
+        made.map(Zeroizing::from).is_some()
     }
 }
 

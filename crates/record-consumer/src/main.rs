@@ -8,7 +8,7 @@ use clap::Parser;
 use lambda_runtime::tracing::Instrument;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use record_consumer::{Consumer, ConsumerSettings, ConsumerStats};
-use record_telemetry::{FunctionMetrics, Metric, Reading};
+use record_telemetry::{FunctionMetrics, Metric, Snapshot};
 use tikv_jemallocator::Jemalloc;
 use tokio::time::Instant;
 
@@ -37,14 +37,15 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         // A task shares a thread with those of the connections, which it waits for.
         let handled = async move { consumer.handle(payload, deadline).await };
         let handled = tokio::spawn(handled.in_current_span());
-        let response = metrics.of(&context.request_id, handled, || reading(reader.stats())).await;
+        let response =
+            metrics.run_invocation(&context.request_id, handled, || snapshot(reader.stats())).await;
         Ok::<_, lambda_runtime::Error>(response?)
     };
     lambda_runtime::run(service_fn(handler)).await
 }
 
-fn reading(stats: ConsumerStats) -> Reading {
-    Reading::default()
+fn snapshot(stats: ConsumerStats) -> Snapshot {
+    Snapshot::default()
         .cipher(stats.cipher)
         .total(Metric::RecordsIn, stats.records)
         .total(Metric::BytesIn, stats.bytes)

@@ -81,7 +81,7 @@ async fn the_function_writes_what_each_invocation_did() {
             let expected = json!({
                 "KmsCalls": calls, "KmsErrors": 0, "MessagesDelivered": messages,
                 "BytesDelivered": bytes, "MessagesUndelivered": 0, "PutRecordsRequests": 1,
-                "FailedTries": 0, "ThrottledTries": 0,
+                "FailedAttempts": 0, "ThrottledAttempts": 0,
             });
             assert_eq!(found, expected);
             assert_eq!(latencies(line, "KmsLatency").len(), calls);

@@ -1,7 +1,7 @@
-//! The CloudWatch embedded metric format: log lines that CloudWatch makes metrics of.
+//! CloudWatch's embedded metric format: log lines from which CloudWatch extracts metrics.
 //!
-//! Source: "Specification: Embedded metric format", Amazon CloudWatch user guide. A line names at most
-//! 100 metrics; there are fewer. A metric has at most 100 values in a line; more go on in the next one.
+//! Source: "Specification: Embedded metric format", Amazon CloudWatch user guide. It allows 100 metrics
+//! in a line, more than this crate has, and 100 values of a metric. Further values are in further lines.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -9,50 +9,50 @@ use std::time::SystemTime;
 use serde_json::{Map, Value as Json, json};
 
 use crate::metric::Metric;
-use crate::reading::{Measured, Reading};
+use crate::snapshot::{Measured, Snapshot};
 
-/// Where CloudWatch has the metrics.
+/// Namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "Sealstream";
-/// Values of one metric in one line.
+/// Maximum values of a metric in a line.
 const MAX_VALUES: usize = 100;
 
-/// The metrics of a program, of which each time that is written which has come since the last time.
+/// Writes a program's metrics. Each write covers the time since the previous one.
 #[derive(Debug)]
 pub struct Metrics {
     service: String,
-    last: Reading,
+    last: Snapshot,
 }
 
 impl Metrics {
-    /// Those of a service: every metric has its name as a dimension.
+    /// Creates the metrics of a service, whose name is a dimension of each metric.
     #[must_use]
     pub fn new(service: impl Into<String>) -> Self {
-        Self { service: service.into(), last: Reading::default() }
+        Self { service: service.into(), last: Snapshot::default() }
     }
 
-    /// Writes what has come since the last time, in one go: a line for the service and one for each
-    /// Region, but none where nothing has happened. `request_id` goes into every line, for queries of
-    /// the log.
+    /// Writes the changes since the previous snapshot with a single call of the writer: a line for the
+    /// service and one for each Region, except where nothing has changed. Each line carries
+    /// `request_id`, for queries of the log.
     ///
     /// # Errors
-    /// Those of the writer. What is not written is not written later either.
+    /// Errors of the writer. Metrics that could not be written are not written later.
     pub fn write(
         &mut self,
-        reading: Reading,
+        snapshot: Snapshot,
         request_id: Option<&str>,
         mut to: impl Write,
     ) -> io::Result<()> {
-        #[expect(clippy::disallowed_methods, reason = "metrics have the time of day")]
+        #[expect(clippy::disallowed_methods, reason = "CloudWatch needs the time of day")]
         let now = SystemTime::now();
-        to.write_all(self.lines(reading, request_id, now).as_bytes())?;
+        to.write_all(self.lines(snapshot, request_id, now).as_bytes())?;
         to.flush()
     }
 
-    fn lines(&mut self, reading: Reading, request_id: Option<&str>, now: SystemTime) -> String {
+    fn lines(&mut self, snapshot: Snapshot, request_id: Option<&str>, now: SystemTime) -> String {
         let mut lines = String::new();
-        let Reading { values } = reading.clone().since(&self.last);
+        let Snapshot { values } = snapshot.clone().since(&self.last);
         for (region, values) in values {
-            // Those that are zero are written with the others: a share can then be had of the two.
+            // Zeros are written beside other values, so that CloudWatch can compute shares.
             if values.values().all(Measured::is_zero) {
                 continue;
             }
@@ -69,7 +69,7 @@ impl Metrics {
                 lines += &format!("{}\n", Json::Object(line));
             }
         }
-        self.last = reading;
+        self.last = snapshot;
         lines
     }
 
@@ -88,7 +88,7 @@ impl Metrics {
         let mut metrics = Vec::new();
         for (metric, value) in values {
             metrics.push(json!({ "Name": metric.name(), "Unit": metric.unit() }));
-            line.insert(metric.name(), value);
+            line.insert(metric.name().to_owned(), value);
         }
         let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let about = json!({
@@ -107,20 +107,18 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use record_cipher::{CipherStats, KmsStats};
-
     use super::*;
 
-    fn lines(metrics: &mut Metrics, reading: Reading) -> Vec<Json> {
+    fn lines(metrics: &mut Metrics, snapshot: Snapshot) -> Vec<Json> {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
-        let lines = metrics.lines(reading, None, now);
+        let lines = metrics.lines(snapshot, None, now);
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]
-    fn a_line_is_what_the_specification_asks_for() {
+    fn lines_follow_the_specification() {
         let mut metrics = Metrics::new("function");
-        let reading = Reading::default()
+        let snapshot = Snapshot::default()
             .total(Metric::RecordsIn, 100)
             .total(Metric::RecordsRefused, 0)
             .total_in("eu-west-1", Metric::BytesDelivered, 5);
@@ -131,7 +129,7 @@ mod tests {
             json!({ "Timestamp": 1_700_000_000_123_u64, "CloudWatchMetrics": [directive] })
         };
         assert_eq!(
-            lines(&mut metrics, reading),
+            lines(&mut metrics, snapshot),
             [
                 json!({
                     "_aws": about(json!(["Service"]), json!(counts)),
@@ -153,40 +151,41 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_not_written_again() {
+    fn each_change_is_written_once() {
         let mut metrics = Metrics::new("function");
-        let reading = |records| {
-            Reading::default().total(Metric::RecordsIn, records).total_in(
+        let snapshot = |records| {
+            Snapshot::default().total(Metric::RecordsIn, records).total_in(
                 "eu-west-1",
                 Metric::KmsCalls,
                 1,
             )
         };
-        assert_eq!(lines(&mut metrics, reading(3)).len(), 2);
-        let more = lines(&mut metrics, reading(5));
+        assert_eq!(lines(&mut metrics, snapshot(3)).len(), 2);
+        let more = lines(&mut metrics, snapshot(5));
         assert_eq!((more.len(), &more[0]["RecordsIn"]), (1, &json!(2)));
-        assert_eq!(lines(&mut metrics, reading(5)), [] as [Json; 0]);
+        assert_eq!(lines(&mut metrics, snapshot(5)), [] as [Json; 0]);
     }
 
     #[test]
-    fn more_than_a_hundred_latencies_go_on_in_further_lines() {
+    fn further_lines_hold_more_than_a_hundred_latencies() {
         let mut metrics = Metrics::new("function");
-        let reading = |latencies: [(u64, u64); 2]| {
-            let mut kms = KmsStats::default();
-            kms.latencies = latencies.map(|(ms, n)| (Duration::from_micros(ms), n)).into();
-            kms.calls = kms.latencies.values().sum();
-            let mut stats = CipherStats::default();
-            stats.kms = BTreeMap::from([("eu-west-1".parse().unwrap(), kms)]);
-            Reading::default().cipher(stats)
+        let snapshot = |latencies: [(u64, u64); 2]| {
+            let latencies = BTreeMap::from(latencies.map(|(us, n)| (Duration::from_micros(us), n)));
+            let calls = latencies.values().sum();
+            Snapshot::default().total_in("eu-west-1", Metric::KmsCalls, calls).latencies_in(
+                "eu-west-1",
+                Metric::KmsLatency,
+                latencies,
+            )
         };
-        let first = lines(&mut metrics, reading([(1_500, 150), (20_000, 70)]));
+        let first = lines(&mut metrics, snapshot([(1_500, 150), (20_000, 70)]));
         let values = |line: &Json| line["KmsLatency"].as_array().unwrap().clone();
         assert_eq!(first.iter().map(|line| values(line).len()).collect::<Vec<_>>(), [100, 100, 20]);
         assert_eq!(first.iter().flat_map(values).filter(|value| *value == json!(1.5)).count(), 150);
         let calls: Vec<_> = first.iter().map(|line| line["KmsCalls"].as_u64()).collect();
         assert_eq!(calls, [Some(220), None, None]);
 
-        let second = lines(&mut metrics, reading([(1_500, 151), (20_000, 72)]));
+        let second = lines(&mut metrics, snapshot([(1_500, 151), (20_000, 72)]));
         assert_eq!(second[0]["KmsLatency"], json!([1.5, 20.0, 20.0]));
     }
 }

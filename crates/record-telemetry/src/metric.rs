@@ -1,106 +1,85 @@
-//! The names of the metrics.
+//! The names, units and dimensions of the metrics.
 
-/// Something that is measured. Its name in CloudWatch is that of the variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Metric {
-    /// Requests for materials that the data key cache answered.
-    DataKeyCacheHits,
-    /// Requests for materials that asked KMS.
-    DataKeyCacheMisses,
-    /// Data keys that made room for others in the cache.
-    DataKeyCacheEvictions,
-    /// Calls of KMS, each try of the AWS SDK counted.
-    KmsCalls,
-    /// Calls of KMS that failed.
-    KmsErrors,
-    /// How long calls of KMS took.
-    KmsLatency,
-    /// Records that were taken in.
-    RecordsIn,
-    /// Their bytes.
-    BytesIn,
-    /// Records that were not sent to any Region.
-    RecordsRefused,
-    /// Messages that Kinesis acknowledged.
-    MessagesDelivered,
-    /// Bytes of those, partition keys counted.
-    BytesDelivered,
-    /// Messages that were handed back.
-    MessagesUndelivered,
-    /// PutRecords requests.
-    PutRecordsRequests,
-    /// Tries of single messages that failed for another reason than throttling.
-    FailedTries,
-    /// Tries of single messages that the stream was too busy for.
-    ThrottledTries,
-    /// Items that DynamoDB took.
-    ItemsWritten,
-    /// Kinesis records that were reported back to Lambda.
-    RecordsFailed,
-    /// Kinesis records that were stored in the quarantine.
-    RecordsQuarantined,
-    /// From a function's event to its answer.
-    BatchLatency,
-    /// First invocations of execution environments.
-    ColdStarts,
+/// Declares [`Metric`] from one line per metric: its name, CloudWatch's unit, and its scope.
+macro_rules! metrics {
+    ($($(#[doc = $doc:literal])+ $name:ident: $unit:ident per $scope:ident,)+) => {
+        /// A metric. Its name in CloudWatch is that of the variant.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Metric {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Metric {
+            /// All metrics, in the order in which they are documented.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Returns the metric's name in CloudWatch.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// Returns CloudWatch's name of the metric's unit.
+            #[must_use]
+            pub fn unit(self) -> &'static str {
+                match self { $(Self::$name => stringify!($unit),)+ }
+            }
+
+            /// Returns `true` if the metric is counted for each Region, and not for the whole service.
+            #[must_use]
+            pub fn is_regional(self) -> bool {
+                let scope = match self { $(Self::$name => Scope::$scope,)+ };
+                matches!(scope, Scope::Region)
+            }
+        }
+    };
 }
 
-impl Metric {
-    /// All of them.
-    pub const ALL: [Self; 20] = [
-        Self::DataKeyCacheHits,
-        Self::DataKeyCacheMisses,
-        Self::DataKeyCacheEvictions,
-        Self::KmsCalls,
-        Self::KmsErrors,
-        Self::KmsLatency,
-        Self::RecordsIn,
-        Self::BytesIn,
-        Self::RecordsRefused,
-        Self::MessagesDelivered,
-        Self::BytesDelivered,
-        Self::MessagesUndelivered,
-        Self::PutRecordsRequests,
-        Self::FailedTries,
-        Self::ThrottledTries,
-        Self::ItemsWritten,
-        Self::RecordsFailed,
-        Self::RecordsQuarantined,
-        Self::BatchLatency,
-        Self::ColdStarts,
-    ];
+enum Scope {
+    Service,
+    Region,
+}
 
-    /// The name in CloudWatch.
-    #[must_use]
-    pub fn name(self) -> String {
-        format!("{self:?}")
-    }
-
-    /// CloudWatch's name of the unit.
-    #[must_use]
-    pub fn unit(self) -> &'static str {
-        match self {
-            Self::KmsLatency | Self::BatchLatency => "Milliseconds",
-            Self::BytesIn | Self::BytesDelivered => "Bytes",
-            _ => "Count",
-        }
-    }
-
-    /// Whether it is measured for each Region.
-    #[must_use]
-    pub fn is_regional(self) -> bool {
-        matches!(
-            self,
-            Self::KmsCalls
-                | Self::KmsErrors
-                | Self::KmsLatency
-                | Self::MessagesDelivered
-                | Self::BytesDelivered
-                | Self::MessagesUndelivered
-                | Self::PutRecordsRequests
-                | Self::FailedTries
-                | Self::ThrottledTries
-        )
-    }
+metrics! {
+    /// Requests for a data key that the cache answered.
+    DataKeyCacheHits: Count per Service,
+    /// Requests for a data key that called KMS.
+    DataKeyCacheMisses: Count per Service,
+    /// Data keys evicted from the cache because it was full.
+    DataKeyCacheEvictions: Count per Service,
+    /// KMS calls, each attempt of the AWS SDK counted.
+    KmsCalls: Count per Region,
+    /// KMS calls that failed.
+    KmsErrors: Count per Region,
+    /// Duration of KMS calls.
+    KmsLatency: Milliseconds per Region,
+    /// Records accepted.
+    RecordsIn: Count per Service,
+    /// Bytes of the accepted records.
+    BytesIn: Bytes per Service,
+    /// Records that were not sent to any Region.
+    RecordsRefused: Count per Service,
+    /// Messages that Kinesis acknowledged.
+    MessagesDelivered: Count per Region,
+    /// Bytes of the acknowledged messages, including partition keys.
+    BytesDelivered: Bytes per Region,
+    /// Messages returned as undelivered.
+    MessagesUndelivered: Count per Region,
+    /// PutRecords requests.
+    PutRecordsRequests: Count per Region,
+    /// Attempts to send a message that failed for another reason than throttling.
+    FailedAttempts: Count per Region,
+    /// Attempts to send a message that Kinesis throttled.
+    ThrottledAttempts: Count per Region,
+    /// Items written to DynamoDB.
+    ItemsWritten: Count per Service,
+    /// Kinesis records reported to Lambda as batch item failures.
+    RecordsFailed: Count per Service,
+    /// Kinesis records stored in the quarantine.
+    RecordsQuarantined: Count per Service,
+    /// Duration of an invocation, from event to response.
+    BatchLatency: Milliseconds per Service,
+    /// First invocations of execution environments.
+    ColdStarts: Count per Service,
 }

@@ -1,9 +1,9 @@
-//! Trace context that travels inside a record.
+//! Trace contexts, which travel inside records.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Which trace something belongs to, and which span has caused it: a `traceparent` of version 00.
+/// A trace and the span that caused an event: a `traceparent` of version 00.
 ///
 /// Source: W3C Trace Context, "traceparent Header".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct TraceContext {
     flags: u8,
 }
 
-/// A text that is no `traceparent`.
+/// Not a valid `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a traceparent is 00-TRACE-PARENT-FLAGS, with 32, 16 and 2 lower-case hexadecimal digits")]
 pub struct InvalidTraceContext;
@@ -26,7 +26,7 @@ impl FromStr for TraceContext {
         let &["00", trace_id, parent_id, flags] = parts.as_slice() else {
             return Err(InvalidTraceContext);
         };
-        Self::of_hex(trace_id, parent_id, flags).ok_or(InvalidTraceContext)
+        Self::parse_hex(trace_id, parent_id, flags).ok_or(InvalidTraceContext)
     }
 }
 
@@ -38,9 +38,9 @@ impl fmt::Display for TraceContext {
 }
 
 impl TraceContext {
-    /// That of an X-Ray tracing header, such as Lambda gives its functions:
-    /// `Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1`. None if it has
-    /// no root or no parent.
+    /// Parses an X-Ray tracing header, such as Lambda gives its functions:
+    /// `Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1`. Returns `None`
+    /// if it lacks a root or a parent.
     ///
     /// Source: "AWS X-Ray concepts", AWS X-Ray developer guide.
     #[must_use]
@@ -50,24 +50,24 @@ impl TraceContext {
         };
         let (time, random) = field("Root")?.strip_prefix("1-")?.split_once('-')?;
         let flags = if field("Sampled") == Some("1") { "01" } else { "00" };
-        Self::of_hex(&format!("{time}{random}"), field("Parent")?, flags)
+        Self::parse_hex(&format!("{time}{random}"), field("Parent")?, flags)
     }
 
-    fn of_hex(trace_id: &str, parent_id: &str, flags: &str) -> Option<Self> {
+    fn parse_hex(trace_id: &str, parent_id: &str, flags: &str) -> Option<Self> {
         let trace_id = u128::from_str_radix(hex(trace_id, 32)?, 16).ok()?;
         let parent_id = u64::from_str_radix(hex(parent_id, 16)?, 16).ok()?;
         let flags = u8::from_str_radix(hex(flags, 2)?, 16).ok()?;
-        // Zeros say that there is none.
+        // An id of zeros is invalid.
         (trace_id != 0 && parent_id != 0).then_some(Self { trace_id, parent_id, flags })
     }
 
-    /// The trace's id as OpenTelemetry writes it.
+    /// Returns the trace id as OpenTelemetry writes it.
     #[must_use]
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace_id)
     }
 
-    /// The trace's id as AWS X-Ray writes it.
+    /// Returns the trace id as AWS X-Ray writes it.
     #[must_use]
     pub fn xray_trace_id(&self) -> String {
         let id = self.trace_id();
@@ -89,7 +89,7 @@ mod tests {
     const XRAY: &str = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1";
 
     #[test]
-    fn a_traceparent_is_written_as_it_was_read() {
+    fn a_traceparent_survives_a_round_trip() {
         let context: TraceContext = TRACEPARENT.parse().unwrap();
         assert_eq!(context.to_string(), TRACEPARENT);
         assert_eq!(context.trace_id(), "67891233abcdef012345678912345678");
@@ -97,21 +97,21 @@ mod tests {
     }
 
     #[test]
-    fn lambdas_header_says_the_same() {
-        let of = TraceContext::from_xray;
-        assert_eq!(of(XRAY).unwrap().to_string(), TRACEPARENT);
-        assert_eq!(of(&format!("{XRAY};Lineage=1:8:0")).unwrap().to_string(), TRACEPARENT);
-        let unsampled = of(&XRAY.replace("Sampled=1", "Sampled=0")).unwrap().to_string();
+    fn an_xray_header_is_converted() {
+        let parse = TraceContext::from_xray;
+        assert_eq!(parse(XRAY).unwrap().to_string(), TRACEPARENT);
+        assert_eq!(parse(&format!("{XRAY};Lineage=1:8:0")).unwrap().to_string(), TRACEPARENT);
+        let unsampled = parse(&XRAY.replace("Sampled=1", "Sampled=0")).unwrap().to_string();
         assert_eq!(unsampled, TRACEPARENT.replace("-01", "-00"));
         for header in
             ["", "Root=1-67891233-abcdef012345678912345678;Sampled=1", "Root=2-a-b;Parent=1"]
         {
-            assert_eq!(of(header), None, "{header}");
+            assert_eq!(parse(header), None, "{header}");
         }
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn invalid_traceparents_are_rejected() {
         let zeros = |part: &str| TRACEPARENT.replace(part, &"0".repeat(part.len()));
         for text in [
             String::new(),

@@ -1,18 +1,41 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use std::env;
+use std::ffi::OsString;
+
+use clap::builder::{Resettable, StyledStr};
+use clap::{Command, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::consumer_event::ConsumerEventArgs;
+use crate::environment::{name_variable, with_variables};
 use crate::push::args::PushArgs;
 use crate::resume::ResumeArgs;
-use crate::tail::TailSettings;
+use crate::tail::TailArgs;
+
+const AFTER_HELP: &str = "\
+Run `sealstream <COMMAND> --help` for details. Variables stand in for flags: SEALSTREAM_KMS_KEY for \
+--kms-key. Credentials, profiles and endpoints are found the way the AWS CLI finds them.";
+
+/// Ends the long help of every command.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything was done
+  1    something is undelivered, unreadable, rejected or unread
+  2    a flag, variable or file is wrong; nothing was done
+  3    an operator must act: credentials, permissions, a missing key, stream or table
+  130  a second SIGINT (Ctrl-C) ended the command at once
+  143  a second SIGTERM ended the command at once
+
+Variables stand in for flags that are not given: SEALSTREAM_KMS_KEY for --kms-key. Credentials, profiles \
+and endpoints are found the way the AWS CLI finds them.";
 
 /// Push, read and repair encrypted records in Amazon Kinesis
 #[derive(Debug, Parser)]
-#[command(version)]
-pub(crate) struct CommandLine {
+#[command(name = "sealstream", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct CommandLine {
     #[command(subcommand)]
-    pub(crate) command: SubCommand,
+    command: SubCommand,
 }
 
 #[derive(Debug, Subcommand)]
@@ -22,10 +45,44 @@ pub(crate) enum SubCommand {
     /// Send messages that an earlier push left in a spool file
     Resume(ResumeArgs),
     /// Follow a stream and print its records decrypted
-    Tail(Box<TailSettings>),
+    Tail(Box<TailArgs>),
+    /// Print an event for record-consumer with records of a stream
+    ConsumerEvent(ConsumerEventArgs),
     /// Print the completion script for a shell
     Completions {
-        /// The shell
+        /// Shell to complete commands in
         shell: Shell,
     },
+}
+
+/// Parses the arguments of the process, with the environment variables that stand in for flags. Ends
+/// the process after `--help` and `--version`, and with exit code 2 after a usage error.
+pub(crate) fn parse() -> SubCommand {
+    let arguments: Vec<_> = env::args_os().collect();
+    try_parse(&arguments).unwrap_or_else(|error| error.exit())
+}
+
+fn try_parse(arguments: &[OsString]) -> Result<SubCommand, Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(arguments);
+    let parsed = matches.and_then(|matches| CommandLine::from_arg_matches(&matches));
+    parsed.map(|line| line.command).map_err(|mut error| {
+        name_variable(&mut error, &command, arguments);
+        error
+    })
+}
+
+/// Returns the definition of the whole command line.
+pub(crate) fn command() -> Command {
+    with_variables(CommandLine::command()).mut_subcommands(with_exit_codes)
+}
+
+/// Shows a command's examples in the long help only, and the exit codes after them.
+fn with_exit_codes(command: Command) -> Command {
+    let examples = command.get_after_long_help().or(command.get_after_help());
+    let after_help = match examples {
+        Some(examples) => format!("{examples}\n\n{EXIT_CODES}"),
+        None => EXIT_CODES.to_owned(),
+    };
+    command.after_help(Resettable::<StyledStr>::Reset).after_long_help(after_help)
 }

@@ -1,59 +1,73 @@
 //! `sealstream`: pushes and reads encrypted records in Amazon Kinesis.
 
+// Everything is written through `output`, which never panics.
+#![warn(clippy::print_stderr)]
+
+mod aws_failure;
 mod command_line;
+mod consumer_event;
+mod environment;
+mod exit_code;
+mod flags;
+mod output;
 mod push;
 mod resume;
 mod shutdown;
+mod stream;
 mod tail;
 
-use std::io::{Write, stdout};
-use std::process::ExitCode;
+use std::process;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Runtime;
 
-use command_line::{CommandLine, SubCommand};
+use command_line::SubCommand;
+use exit_code::{CommandError, ExitCode};
 
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-fn main() -> ExitCode {
-    let command = CommandLine::parse().command;
+fn main() -> process::ExitCode {
+    let command = command_line::parse();
     if let SubCommand::Completions { shell } = command {
-        return print_completions(shell);
+        return end(print_completions(shell));
     }
     record_telemetry::init_program();
-    let ended = Runtime::new().context("cannot start").and_then(|runtime| {
-        // As a task, so that it shares a thread with those that it waits for.
-        let ended = runtime.block_on(async { tokio::spawn(run(command)).await });
-        // A call to KMS that hangs is not waited for.
-        runtime.shutdown_background();
-        ended?
+    end(run_to_end(command))
+}
+
+fn end(result: Result<ExitCode, CommandError>) -> process::ExitCode {
+    let exit_code = result.unwrap_or_else(|error| {
+        output::diagnostic(&error);
+        error.exit_code
     });
-    ended.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::from(tail::exit_code(&error))
-    })
+    exit_code.into()
 }
 
-async fn run(command: SubCommand) -> anyhow::Result<ExitCode> {
-    let all_done = match command {
-        SubCommand::Push(args) => push::push(&args).await?,
-        SubCommand::Resume(args) => resume::resume(&args).await?,
-        SubCommand::Tail(settings) => tail::run(&settings).await?,
-        SubCommand::Completions { .. } => unreachable!("handled without a runtime"),
-    };
-    Ok(if all_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+fn run_to_end(command: SubCommand) -> Result<ExitCode, CommandError> {
+    let runtime = Runtime::new().context("cannot start")?;
+    // A task shares a thread with the tasks that it waits for.
+    let ended = runtime.block_on(async { tokio::spawn(run(command)).await });
+    // Does not wait for a call to KMS that hangs.
+    runtime.shutdown_background();
+    ended?
 }
 
-fn print_completions(shell: Shell) -> ExitCode {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut CommandLine::command(), "sealstream", &mut script);
-    match stdout().write_all(&script) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+async fn run(command: SubCommand) -> Result<ExitCode, CommandError> {
+    match command {
+        SubCommand::Push(args) => push::push(&args).await,
+        SubCommand::Resume(args) => resume::resume(&args).await,
+        SubCommand::Tail(args) => tail::run(&args).await,
+        SubCommand::ConsumerEvent(args) => consumer_event::run(&args).await,
+        SubCommand::Completions { shell } => print_completions(shell),
     }
+}
+
+fn print_completions(shell: Shell) -> Result<ExitCode, CommandError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command_line::command(), "sealstream", &mut script);
+    output::print(&String::from_utf8_lossy(&script)).context("cannot write to standard output")?;
+    Ok(ExitCode::Complete)
 }

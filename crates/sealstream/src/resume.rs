@@ -1,6 +1,7 @@
 //! From a spool to the streams.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use record_pusher::{Delivery, DeliveryError, MessagePusher};
 
+use crate::exit_code::{CommandError, ExitCode, OrCommandError};
+use crate::output;
 use crate::push::spool::{Message, Replacement, parse};
 use crate::shutdown::Shutdown;
 
@@ -38,9 +41,10 @@ pub(crate) struct ResumeArgs {
     pub(crate) delivery_timeout_seconds: u64,
 }
 
-/// Sends what a spool holds. Whether nothing is left and nothing was lost.
-pub(crate) async fn resume(args: &ResumeArgs) -> anyhow::Result<bool> {
-    let spool = Replacement::of(&args.spool)?;
+/// Sends the messages of a spool.
+pub(crate) async fn resume(args: &ResumeArgs) -> Result<ExitCode, CommandError> {
+    let spool = Replacement::of(&args.spool).or_usage()?;
+    let lines = spool.lines().or_usage()?;
     let mut run = Run {
         place: args.spool.display().to_string(),
         config: aws_config::load_from_env().await,
@@ -52,14 +56,14 @@ pub(crate) async fn resume(args: &ResumeArgs) -> anyhow::Result<bool> {
     };
     // The first signal is enough: what is not acknowledged stays where it is.
     let shutdown = Shutdown::on_signals(Duration::ZERO)?;
-    run.send_all(&shutdown).await?;
+    run.send_all(lines, &shutdown).await?;
     let Run { spool, counts, place, .. } = run;
     spool.finish()?;
-    eprintln!(
+    output::diagnostic(format_args!(
         "{place}: {} delivered, {} left, {} unreadable",
         counts.delivered, counts.left, counts.unreadable
-    );
-    Ok(counts.left == 0 && counts.unreadable == 0)
+    ));
+    Ok(ExitCode::complete_if(counts.left == 0 && counts.unreadable == 0))
 }
 
 #[derive(Default)]
@@ -83,11 +87,15 @@ struct Run {
 }
 
 impl Run {
-    async fn send_all(&mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
-        for (number, line) in self.spool.lines()? {
+    async fn send_all(
+        &mut self,
+        lines: impl Iterator<Item = (u64, io::Result<Vec<u8>>)>,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<()> {
+        for (number, line) in lines {
             let line = line.with_context(|| format!("cannot read {}", self.place))?;
             match parse(&line) {
-                Some(message) if shutdown.reading.is_cancelled() => self.leave(&message)?,
+                Some(message) if shutdown.draining.is_cancelled() => self.leave(&message)?,
                 Some(message) => self.send(number, message).await?,
                 None => self.lose(number, &line),
             }
@@ -98,7 +106,7 @@ impl Run {
         while !self.sent.is_empty() {
             tokio::select! {
                 settled = self.settle_next() => settled?,
-                () = shutdown.sending.cancelled() => break,
+                () = shutdown.stopping.cancelled() => break,
             }
         }
         self.pushers.values().for_each(MessagePusher::stop);
@@ -110,10 +118,10 @@ impl Run {
 
     async fn send(&mut self, number: u64, message: Message) -> anyhow::Result<()> {
         let (Some(pusher), Ok(bytes)) = (self.pusher(&message), message.bytes()) else {
-            eprintln!(
+            output::diagnostic(format_args!(
                 "{}:{number}: names no Region or stream, or holds no base64; left there",
                 self.place
-            );
+            ));
             return self.leave(&message);
         };
         let delivery = pusher.queue(message.partition_key.clone(), bytes).await;
@@ -136,7 +144,8 @@ impl Run {
                 Ok(())
             }
             Err(error) => {
-                eprintln!("{}: not delivered to {}: {error}", self.place, message.region);
+                let (place, region) = (&self.place, &message.region);
+                output::diagnostic(format_args!("{place}: not delivered to {region}: {error}"));
                 message.attempts += error.tries;
                 self.leave(&message)
             }
@@ -152,6 +161,8 @@ impl Run {
     fn lose(&mut self, number: u64, line: &[u8]) {
         self.counts.unreadable += 1;
         let (place, bytes) = (&self.place, line.len());
-        eprintln!("{place}:{number}: cut off after {bytes} bytes; the message in it is lost");
+        output::diagnostic(format_args!(
+            "{place}:{number}: cut off after {bytes} bytes; the message in it is lost"
+        ));
     }
 }

@@ -1,44 +1,190 @@
-//! Signals that end the program.
+//! Signals that end a command.
+//!
+//! The first SIGINT, SIGTERM or SIGHUP starts draining: the command takes no more input and finishes
+//! what it has taken. When the time for that has passed, it stops. A second SIGINT or SIGTERM ends the
+//! process at once.
 
+use std::io;
+use std::process;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures::stream::{self, Stream, StreamExt};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// What a signal cancels.
+use crate::exit_code::ExitCode;
+
+/// A signal repeated within this time counts once: `timeout` sends it to the process and to its group.
+const REPEATED: Duration = Duration::from_millis(100);
+
+/// How far the end of a command has come. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shutdown {
-    /// At the first signal: take nothing more, and send what was taken.
-    pub(crate) reading: CancellationToken,
-    /// When the time for that is over: send nothing more.
-    pub(crate) sending: CancellationToken,
+    /// Cancelled by the first signal: take no more input, finish what was taken.
+    pub(crate) draining: CancellationToken,
+    /// Cancelled when the time for draining has passed: give up what is not finished.
+    pub(crate) stopping: CancellationToken,
 }
 
-impl Shutdown {
-    /// Waits for signals in the background. `drain` is the time between the two steps.
-    pub(crate) fn on_signals(drain: Duration) -> anyhow::Result<Self> {
-        let shutdown = Self::default();
-        let mut interrupts = signal(SignalKind::interrupt())?;
-        let mut terminations = signal(SignalKind::terminate())?;
-        let tokens = shutdown.clone();
-        tokio::spawn(async move {
-            let mut next = async || {
-                tokio::select! {
-                    _ = interrupts.recv() => {}
-                    _ = terminations.recv() => {}
-                }
-            };
-            next().await;
-            eprintln!("stopping: sending what was read, for up to {} s", drain.as_secs());
-            tokens.reading.cancel();
-            tokio::select! {
-                () = next() => std::process::exit(EXIT_CODE_AT_ONCE),
-                () = tokio::time::sleep(drain) => tokens.sending.cancel(),
-            }
-        });
-        Ok(shutdown)
+/// A signal that ends a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGINT, which Ctrl-C sends.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP: the terminal was closed.
+    HangUp,
+}
+
+impl Signal {
+    /// Returns the exit code of a process that this signal ended at once. SIGHUP never does that:
+    /// shell and kernel may both send it when a terminal is closed.
+    fn exit_code(self) -> Option<ExitCode> {
+        match self {
+            Self::Interrupt => Some(ExitCode::Interrupted),
+            Self::Terminate => Some(ExitCode::Terminated),
+            Self::HangUp => None,
+        }
     }
 }
 
-/// What a shell reports of a program that SIGINT ended.
-const EXIT_CODE_AT_ONCE: i32 = 130;
+impl Shutdown {
+    /// Handles the process's signals from now on. `drain` is the time between draining and stopping.
+    ///
+    /// # Errors
+    /// The signal handlers could not be installed.
+    pub(crate) fn on_signals(drain: Duration) -> io::Result<Self> {
+        let signals = stream::select_all([
+            listen(SignalKind::interrupt(), Signal::Interrupt)?,
+            listen(SignalKind::terminate(), Signal::Terminate)?,
+            listen(SignalKind::hangup(), Signal::HangUp)?,
+        ]);
+        let shutdown = Self::default();
+        let exit = |code: ExitCode| process::exit(u8::from(code).into());
+        tokio::spawn(shutdown.clone().follow(signals, drain, exit));
+        Ok(shutdown)
+    }
+
+    /// Drains at the first of `signals`, stops after `drain`, and calls `exit` at the second signal.
+    /// Ends when `signals` end.
+    pub(crate) async fn follow(
+        self,
+        mut signals: impl Stream<Item = Signal> + Unpin,
+        drain: Duration,
+        exit: impl Fn(ExitCode),
+    ) {
+        let Some(first) = signals.next().await else { return };
+        let received = Instant::now();
+        self.draining.cancel();
+        let drained = sleep(drain);
+        tokio::pin!(drained);
+        loop {
+            tokio::select! {
+                () = &mut drained, if !self.stopping.is_cancelled() => self.stopping.cancel(),
+                signal = signals.next() => {
+                    let Some(signal) = signal else { return };
+                    let is_repeated = signal == first && received.elapsed() < REPEATED;
+                    if let Some(code) = signal.exit_code().filter(|_| !is_repeated) {
+                        exit(code);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn listen(
+    kind: SignalKind,
+    meaning: Signal,
+) -> io::Result<impl Stream<Item = Signal> + Unpin + Send> {
+    let mut received = signal(kind)?;
+    Ok(stream::poll_fn(move |context| match received.poll_recv(context) {
+        Poll::Ready(received) => Poll::Ready(received.map(|()| meaning)),
+        Poll::Pending => Poll::Pending,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use Signal::{HangUp, Interrupt, Terminate};
+
+    const DRAIN: Duration = Duration::from_secs(10);
+
+    /// Sends signals, each after a pause in milliseconds. Returns the phase after each of them, with the
+    /// exit code that it caused.
+    async fn phases(signals: &[(u64, Signal)]) -> Vec<(bool, bool, Option<ExitCode>)> {
+        let shutdown = Shutdown::default();
+        let (sender, mut receiver) = unbounded_channel();
+        let (exit, exited) = mpsc::channel();
+        let received = stream::poll_fn(move |context| receiver.poll_recv(context));
+        let exit = move |code| exit.send(code).unwrap();
+        tokio::spawn(shutdown.clone().follow(received, DRAIN, exit));
+        let mut phases = Vec::new();
+        for &(pause, signal) in signals {
+            sleep(Duration::from_millis(pause)).await;
+            sender.send(signal).unwrap();
+            // The paused clock moves when all tasks wait, so that the signal is handled.
+            sleep(Duration::from_millis(1)).await;
+            let Shutdown { draining, stopping } = &shutdown;
+            let exit_code = exited.try_recv().ok();
+            phases.push((draining.is_cancelled(), stopping.is_cancelled(), exit_code));
+        }
+        phases
+    }
+
+    const DRAINING: (bool, bool, Option<ExitCode>) = (true, false, None);
+    const STOPPING: (bool, bool, Option<ExitCode>) = (true, true, None);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_signal_drains_and_the_second_exits() {
+        for (second, code) in
+            [(Interrupt, ExitCode::Interrupted), (Terminate, ExitCode::Terminated)]
+        {
+            for first in [Interrupt, Terminate, HangUp] {
+                let late = phases(&[(0, first), (200, second)]).await;
+                assert_eq!(late, [DRAINING, (true, false, Some(code))]);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_that_is_repeated_at_once_counts_once() {
+        for signal in [Interrupt, Terminate] {
+            let repeated = phases(&[(0, signal), (0, signal), (50, signal), (200, signal)]).await;
+            assert_eq!(repeated[..3], [DRAINING, DRAINING, DRAINING]);
+            assert_eq!(repeated[3].2, signal.exit_code());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_terminal_that_closes_only_drains() {
+        let phases = phases(&[(0, HangUp), (200, HangUp), (10_000, HangUp)]).await;
+        assert_eq!(phases, [DRAINING, DRAINING, STOPPING]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_ends_in_stopping_which_a_signal_ends() {
+        let phases = phases(&[(0, Terminate), (10_000, HangUp), (60_000, Terminate)]).await;
+        assert_eq!(phases, [DRAINING, STOPPING, (true, true, Some(ExitCode::Terminated))]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_time_of_zero_stops_at_once_and_an_endless_one_never() {
+        for (drain, stops) in [(Duration::ZERO, true), (Duration::MAX, false)] {
+            let shutdown = Shutdown::default();
+            let signals = stream::iter([Interrupt]).chain(stream::pending());
+            tokio::spawn(shutdown.clone().follow(signals, drain, |_| ()));
+            sleep(Duration::from_secs(3600)).await;
+            assert!(shutdown.draining.is_cancelled());
+            assert_eq!(shutdown.stopping.is_cancelled(), stops);
+        }
+    }
+}

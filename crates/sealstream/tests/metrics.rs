@@ -62,14 +62,17 @@ async fn push_appends_what_it_did_to_a_file() {
     let (here, there) = (counts(&here), counts(&there));
     let some = |line: &Value, name: &str| line[name].as_u64().unwrap();
     assert_eq!((some(&here, "MessagesDelivered"), some(&here, "MessagesUndelivered")), (2, 0));
-    assert!(some(&here, "ThrottledTries") > 0 && some(&here, "FailedTries") == 0, "{here}");
+    assert!(some(&here, "ThrottledAttempts") > 0 && some(&here, "FailedAttempts") == 0, "{here}");
     assert_eq!((some(&there, "MessagesDelivered"), some(&there, "MessagesUndelivered")), (0, 2));
-    assert!(some(&there, "FailedTries") > 0 && some(&there, "ThrottledTries") == 0, "{there}");
+    assert!(
+        some(&there, "FailedAttempts") > 0 && some(&there, "ThrottledAttempts") == 0,
+        "{there}"
+    );
     assert_eq!((some(&there, "BytesDelivered"), some(&there, "KmsCalls")), (0, 1));
 
     // What nothing happens in is not there, and what was there stays.
     let mut again = fixture.command("push");
-    again.env("METRICS_FILE", &file);
+    again.env("SEALSTREAM_METRICS", &file);
     fixture.run(again).await;
     assert_eq!(fs::read_to_string(&file).unwrap(), written);
 }
@@ -96,17 +99,21 @@ async fn records_are_given_the_trace_context_that_they_lack() {
     fs::write(&input, r#"{"id":"1"}"#.to_owned() + "\n" + r#"{"trace":"own"}"#).unwrap();
     let push = async |settings: &[(&str, &str)]| {
         let mut command = fixture.command("push");
-        command.envs(settings.iter().copied()).env("AGGREGATE_BYTES", "1000").arg(&input);
+        command
+            .envs(settings.iter().copied())
+            .env("SEALSTREAM_AGGREGATE_BYTES", "1000")
+            .arg(&input);
         let output = fixture.run(command).await;
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), errors, plaintexts(&fixture.aws).await.pop())
     };
     let expected = format!(r#"[{{"trace":"{TRACEPARENT}","id":"1"}},{{"trace":"own"}}]"#);
-    let trace = ("TRACE_ATTRIBUTE", "trace");
+    let trace = ("SEALSTREAM_TRACE_ATTRIBUTE", "trace");
     let (code, errors, pushed) = push(&[trace, ("TRACEPARENT", TRACEPARENT)]).await;
     assert_eq!((code, pushed), (Some(0), Some(expected)), "{errors}");
     let unchanged = Some(r#"[{"id":"1"},{"trace":"own"}]"#.to_owned());
-    for off in [[trace, trace], [("TRACE_ATTRIBUTE", ""), ("TRACEPARENT", TRACEPARENT)]] {
+    for off in [[trace, trace], [("SEALSTREAM_TRACE_ATTRIBUTE", ""), ("TRACEPARENT", TRACEPARENT)]]
+    {
         let (code, errors, pushed) = push(&off).await;
         assert_eq!((code, pushed), (Some(0), unchanged.clone()), "{errors}");
     }

@@ -92,8 +92,8 @@ impl Fixture {
             .env("AWS_REGION", REGION)
             .env("AWS_ACCESS_KEY_ID", "id")
             .env("AWS_SECRET_ACCESS_KEY", "secret")
-            .env("CMK_ARN", kms_key_arn(REGION, ALIAS))
-            .env("STREAM", STREAM)
+            .env("SEALSTREAM_KMS_KEY", kms_key_arn(REGION, ALIAS))
+            .env("SEALSTREAM_STREAM", STREAM)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -173,8 +173,8 @@ async fn records_are_printed_as_they_were_pushed_and_lists_unfolded() {
     let tailed = fixture.tail(&ALL).await;
     assert_eq!(tailed.lines, [exact, "{\"id\":1}", "{\"id\":2}"]);
     assert_eq!(tailed.code, Some(0));
-    let summary = "3 records printed of 1 shards, 0 could not be\n  \
-                   data keys: 1 decrypted by KMS, 1 reused (50.0 % cache hits)\n";
+    let summary =
+        "3 records printed from 1 shard\n  data keys: 1 KMS call, 1 cache hits (50.0 %)\n";
     assert_eq!(tailed.messages, summary);
     assert_eq!(fixture.calls(Operation::Decrypt), 1);
 }
@@ -206,7 +206,7 @@ async fn what_is_put_later_is_followed_until_a_signal() {
     let tailed = Tailed::of(child).await;
     assert_eq!(BTreeSet::from_iter(tailed.ids()), BTreeSet::from_iter(10..14));
     assert_eq!(tailed.code, Some(0), "{tailed:?}");
-    assert!(tailed.messages.starts_with("4 records printed of 2 shards"), "{tailed:?}");
+    assert!(tailed.messages.starts_with("4 records printed from 2 shards"), "{tailed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +234,7 @@ async fn shards_are_followed_through_a_split_and_a_merge() {
     assert_eq!(ids[..5], [0, 1, 2, 3, 4]);
     assert_eq!(generation(&ids[5..15]), BTreeSet::from_iter(5..15));
     assert_eq!(ids[15..], [15, 16, 17, 18, 19]);
-    assert!(tailed.messages.starts_with("20 records printed of 4 shards"), "{tailed:?}");
+    assert!(tailed.messages.starts_with("20 records printed from 4 shards"), "{tailed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,13 +256,17 @@ async fn one_shard_is_read_to_its_end_alone() {
     fixture.put_ids(2..4).await;
     let tailed = fixture.tail(&["--since", "trim-horizon", "--shard", FIRST]).await;
     assert_eq!((tailed.ids(), tailed.code), (vec![0, 1], Some(0)));
-    let notice = format!("{FIRST}: closed; its records go on in {}\n", children.join(", "));
+    let notice = format!("{FIRST}: closed; its records continue in {}\n", children.join(", "));
     assert!(tailed.messages.starts_with(&notice), "{tailed:?}");
 
     let tailed = fixture.tail(&["--shard", FIRST]).await;
     assert_eq!(tailed.code, Some(2));
-    let reason = format!("it has no shard {FIRST} since latest, but {}", children.join(", "));
-    assert!(tailed.messages.contains(&reason), "{tailed:?}");
+    let expected = format!(
+        "error: stream records in eu-west-1 has no shard {FIRST} with records since latest\n  \
+         choose --shard from {}\n",
+        children.join(", ")
+    );
+    assert_eq!(tailed.messages, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -278,7 +282,7 @@ async fn throttling_and_expired_iterators_lose_and_repeat_nothing() {
     fixture.put_ids(3..5).await;
     let tailed = Tailed::of(child).await;
     assert_eq!((tailed.ids(), tailed.code), (vec![0, 1, 2, 3, 4], Some(0)));
-    let told = tailed.messages.matches("trying again").count();
+    let told = tailed.messages.matches("retrying").count();
     assert_eq!(told, 1, "{tailed:?}");
     assert!(tailed.messages.contains("ProvisionedThroughputExceededException"), "{tailed:?}");
 }
@@ -291,22 +295,71 @@ async fn kms_is_asked_again_when_it_fails() {
     fixture.aws.faults().inject(rule.times(4));
     let tailed = fixture.tail(&ALL).await;
     assert_eq!((tailed.ids(), tailed.code), (vec![0, 1], Some(0)));
-    assert!(tailed.messages.contains("it is throttling requests; trying again"), "{tailed:?}");
+    assert!(tailed.messages.contains("it is throttling requests; retrying"), "{tailed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_decrypt_is_told_once_what_is_missing() {
+async fn denied_decryption_ends_the_command_with_one_error() {
     let fixture = Fixture::new(1).await;
     fixture.put_ids(0..5).await;
     fixture.aws.faults().inject(Rule::new(Fault::AccessDenied).service(Service::Kms));
     let tailed = fixture.tail(&ALL).await;
     assert_eq!((tailed.lines.len(), tailed.code), (0, Some(3)));
-    let key = kms_key_arn(REGION, ALIAS);
+    let error = "error: cannot decrypt the records of stream records in eu-west-1: AWS KMS";
+    assert!(tailed.messages.starts_with(error), "{tailed:?}");
+    let next_step = format!(
+        "\n  check that the caller is allowed kms:Decrypt on {}, with the encryption context \
+         stream=records\n",
+        kms_key_arn(REGION, ALIAS)
+    );
+    assert!(tailed.messages.ends_with(&next_step), "{tailed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_ends_the_command_and_the_right_one_is_named() {
+    let fixture = Fixture::new(1).await;
+    fixture.put_ids(0..500).await;
+    let mut command = fixture.command(&ALL);
+    command.env("SEALSTREAM_KMS_KEY", kms_key_arn(REGION, "alias/other"));
+    let tailed = Tailed::of(command.spawn().unwrap()).await;
+    assert_eq!((tailed.lines.len(), tailed.code), (0, Some(3)));
     let expected = format!(
-        "error: not allowed to decrypt the records of stream records in eu-west-1: AWS KMS denied \
-         access; the caller needs kms:Decrypt on {key}, with the encryption context stream=records\n"
+        "error: cannot decrypt the records of stream records in eu-west-1: they are encrypted under \
+         {}\n  check --kms-key\n",
+        kms_key_arn(REGION, ALIAS)
     );
     assert_eq!(tailed.messages, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_is_resolved() {
+    let fixture = Fixture::new(1).await;
+    fixture.put_ids(0..2).await;
+    let mut command = fixture.command(&ALL);
+    command.env("SEALSTREAM_KMS_KEY", ALIAS);
+    let tailed = Tailed::of(command.spawn().unwrap()).await;
+    assert_eq!((tailed.ids(), tailed.code), (vec![0, 1], Some(0)), "{tailed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_is_gone_ends_that_shard_only() {
+    let fixture = Fixture::new(2).await;
+    let second = "shardId-000000000001";
+    fixture.scatter(0..20).await;
+    fixture.aws.kinesis().reshard(REGION, STREAM, &[FIRST], 2);
+    let child = fixture.follow(&["--since", "trim-horizon"], 4, 8).await;
+    fixture.aws.kinesis().delete_shard(REGION, STREAM, second);
+    let reads = fixture.calls(Operation::GetRecords);
+    until(|| fixture.calls(Operation::GetRecords) >= reads + 6).await;
+    fixture.scatter(20..40).await;
+    let reads = fixture.calls(Operation::GetRecords);
+    until(|| fixture.calls(Operation::GetRecords) >= reads + 6).await;
+    terminate(&child);
+    let tailed = Tailed::of(child).await;
+    let gone = format!("{second}: no longer exists; its unread records have expired\n");
+    assert_eq!(tailed.messages.matches(&gone).count(), 1, "{tailed:?}");
+    assert!(tailed.ids().iter().any(|id| *id >= 20), "{tailed:?}");
+    assert_eq!(tailed.code, Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,7 +380,9 @@ async fn what_cannot_be_decrypted_is_named_and_the_rest_printed() {
         let notice = format!("{FIRST}:{number}: not printed: {reason}");
         assert!(tailed.messages.contains(&notice), "{notice}: {tailed:?}");
     }
-    assert!(tailed.messages.contains("2 records printed of 1 shards, 3 could not be\n"));
+    assert!(
+        tailed.messages.contains("2 records printed from 1 shard; 3 messages could not be read\n")
+    );
     assert!(!tailed.messages.contains(MARKER));
 }
 
@@ -365,29 +420,31 @@ async fn an_output_that_nobody_reads_does_not_hold_up_a_signal() {
     let tailed = Tailed::of(child).await;
     drop(output);
     assert_eq!(tailed.code, Some(0));
-    assert!(tailed.messages.starts_with("0 records printed of 1 shards"), "{tailed:?}");
+    assert!(tailed.messages.starts_with("0 records printed from 1 shard"), "{tailed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_cannot_be_read_is_named() {
+async fn an_unreadable_stream_is_named_with_the_next_step() {
     let fixture = Fixture::new(1).await;
     let tailed = fixture.tail(&["--stream", "missing"]).await;
-    assert_eq!(tailed.code, Some(2));
-    let reason = "error: cannot read stream missing in eu-west-1: ResourceNotFoundException";
-    assert!(tailed.messages.starts_with(reason), "{tailed:?}");
+    assert_eq!(tailed.code, Some(3));
+    let error = "error: cannot read stream missing in eu-west-1: it does not exist \
+                 (ResourceNotFoundException)\n  check --stream and --region";
+    assert!(tailed.messages.starts_with(error), "{tailed:?}");
 
     fixture.aws.faults().inject(Rule::new(Fault::AccessDenied).operation(Operation::GetRecords));
     let tailed = fixture.tail(&[]).await;
-    assert_eq!(tailed.code, Some(2));
-    let reason = "error: cannot read stream records in eu-west-1: AccessDeniedException";
-    assert!(tailed.messages.starts_with(reason), "{tailed:?}");
+    assert_eq!(tailed.code, Some(3));
+    let error = "error: cannot read stream records in eu-west-1: access denied";
+    assert!(tailed.messages.starts_with(error), "{tailed:?}");
+    assert!(tailed.messages.contains("\n  allow the caller kinesis:ListShards"), "{tailed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_shards_is_read_to_its_last_page() {
     let fixture = Fixture::new(150).await;
     let tailed = fixture.tail(&["--no-follow"]).await;
-    assert!(tailed.messages.starts_with("0 records printed of 150 shards"), "{tailed:?}");
+    assert!(tailed.messages.starts_with("0 records printed from 150 shards"), "{tailed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -397,7 +454,7 @@ async fn without_a_region_it_says_what_to_set() {
     command.env_remove("AWS_REGION").env("AWS_EC2_METADATA_DISABLED", "true");
     let tailed = Tailed::of(command.spawn().unwrap()).await;
     assert_eq!(tailed.code, Some(2));
-    assert_eq!(tailed.messages, "error: no Region is set; give --region or set AWS_REGION\n");
+    assert_eq!(tailed.messages, "error: no Region is set\n  set --region or AWS_REGION\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

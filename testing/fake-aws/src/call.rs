@@ -47,6 +47,8 @@ pub enum Operation {
     PutRecords,
     /// KMS's decryption of what `Encrypt` or `GenerateDataKey` made.
     Decrypt,
+    /// KMS's description of a key, which resolves an alias.
+    DescribeKey,
     /// KMS's encryption of up to 4,096 bytes.
     Encrypt,
     /// KMS's new data key, in plaintext and encrypted.
@@ -77,7 +79,9 @@ impl Operation {
             | Self::GetShardIterator
             | Self::ListShards
             | Self::PutRecords => Service::Kinesis,
-            Self::Decrypt | Self::Encrypt | Self::GenerateDataKey => Service::Kms,
+            Self::Decrypt | Self::DescribeKey | Self::Encrypt | Self::GenerateDataKey => {
+                Service::Kms
+            }
             Self::DeleteObject | Self::GetObject | Self::ListObjectsV2 | Self::PutObject => {
                 Service::S3
             }
@@ -127,6 +131,7 @@ fn target(head: &Parts) -> Option<Operation> {
         "Kinesis_20131202.ListShards" => Operation::ListShards,
         "Kinesis_20131202.PutRecords" => Operation::PutRecords,
         "TrentService.Decrypt" => Operation::Decrypt,
+        "TrentService.DescribeKey" => Operation::DescribeKey,
         "TrentService.Encrypt" => Operation::Encrypt,
         "TrentService.GenerateDataKey" => Operation::GenerateDataKey,
         _ => return None,

@@ -105,6 +105,16 @@ impl Kinesis {
         stream.expect("the stream exists").reshard(parents, shards)
     }
 
+    /// Deletes a shard, as Kinesis does with a closed one when its last record has expired.
+    ///
+    /// # Panics
+    /// If there is no such stream.
+    pub fn delete_shard(&self, region: &str, name: &str, shard_id: &str) {
+        let mut streams = lock(&self.0);
+        let stream = streams.get_mut(&(region.to_owned(), name.to_owned()));
+        stream.expect("the stream exists").shards.retain(|shard| shard.id != shard_id);
+    }
+
     /// The records that a stream keeps, in the order in which they came; none of an unknown
     /// stream.
     #[must_use]

@@ -52,6 +52,14 @@ pub(crate) fn decrypt(region: &str, body: &[u8]) -> Result<Answer, ServiceError>
     Ok(json(&Output { key_id, plaintext: Some(Base64(plaintext)), ciphertext_blob: None }))
 }
 
+pub(crate) fn describe_key(region: &str, body: &[u8]) -> Result<Answer, ServiceError> {
+    let request: DescribeKey = parse(body)?;
+    let arn = resolve(region, &request.key_id)?;
+    let key_id = arn.rsplit('/').next().unwrap_or_default();
+    let metadata = serde_json::json!({ "Arn": arn, "KeyId": key_id, "Enabled": true });
+    Ok(json(&serde_json::json!({ "KeyMetadata": metadata })))
+}
+
 type EncryptionContext = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
@@ -95,6 +103,14 @@ struct Decrypt {
     ciphertext_blob: Base64,
     #[serde(default)]
     encryption_context: EncryptionContext,
+    #[serde(default, rename = "GrantTokens")]
+    _grant_tokens: IgnoredAny,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct DescribeKey {
+    key_id: String,
     #[serde(default, rename = "GrantTokens")]
     _grant_tokens: IgnoredAny,
 }

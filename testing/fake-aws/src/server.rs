@@ -193,6 +193,7 @@ impl Services {
             Operation::PutRecords => self.kinesis.put_records(region, body, fail_every),
             Operation::Decrypt => kms::decrypt(region, body),
             Operation::Encrypt => kms::encrypt(region, body),
+            Operation::DescribeKey => kms::describe_key(region, body),
             Operation::GenerateDataKey => kms::generate_data_key(region, body),
             Operation::DeleteObject
             | Operation::GetObject

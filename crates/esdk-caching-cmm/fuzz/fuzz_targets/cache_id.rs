@@ -8,14 +8,10 @@
 //! - a request to encrypt and one to decrypt never share an id.
 #![no_main]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use arbitrary::Arbitrary;
-use aws_esdk::material_providers::types::{
-    AlgorithmSuiteId, EncryptedDataKey, EsdkAlgorithmSuiteId,
-};
-use aws_smithy_types::Blob;
-use esdk_caching_cmm::CacheId;
+use esdk_caching_cmm::{AlgorithmSuiteId, CacheId, EncryptedDataKey, EncryptionContext};
 use libfuzzer_sys::fuzz_target;
 
 type Context = BTreeMap<String, String>;
@@ -79,24 +75,24 @@ impl Request {
     }
 
     fn suite(&self) -> Option<AlgorithmSuiteId> {
-        Some(AlgorithmSuiteId::Esdk(match self.suite {
-            Suite::None => return None,
-            Suite::Signed => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384,
-            Suite::Unsigned => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKey,
-        }))
+        match self.suite {
+            Suite::None => None,
+            Suite::Signed => Some(AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKeyEcdsaP384),
+            Suite::Unsigned => Some(AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey),
+        }
     }
 
-    fn context(&self) -> HashMap<String, String> {
+    fn context(&self) -> EncryptionContext {
         self.context.clone().into_iter().collect()
     }
 
     fn encryption_id(&self) -> Option<CacheId> {
-        CacheId::for_encryption(&self.partition, self.suite().as_ref(), &self.context())
+        CacheId::for_encryption(&self.partition, self.suite(), &self.context())
     }
 
     fn decryption_id(&self) -> Option<CacheId> {
         let keys: Vec<_> = self.keys.iter().map(encrypted_data_key).collect();
-        CacheId::for_decryption(&self.partition, &self.suite()?, &keys, &self.context())
+        CacheId::for_decryption(&self.partition, self.suite()?, &keys, &self.context())
     }
 
     fn sorted_keys(&self) -> Keys {
@@ -107,12 +103,7 @@ impl Request {
 }
 
 fn encrypted_data_key((provider, info, ciphertext): &(String, Vec<u8>, Vec<u8>)) -> EncryptedDataKey {
-    EncryptedDataKey::builder()
-        .key_provider_id(provider)
-        .key_provider_info(Blob::new(info.clone()))
-        .ciphertext(Blob::new(ciphertext.clone()))
-        .build()
-        .unwrap()
+    EncryptedDataKey::new(provider, info.clone(), ciphertext.clone())
 }
 
 fuzz_target!(|input: (Request, Change)| {

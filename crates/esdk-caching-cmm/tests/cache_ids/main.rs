@@ -2,11 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_esdk::material_providers::types::{
-    AlgorithmSuiteId, EncryptedDataKey, EsdkAlgorithmSuiteId,
-};
-use aws_smithy_types::Blob;
-use esdk_caching_cmm::CacheId;
+use esdk_caching_cmm::{AlgorithmSuiteId, CacheId, EncryptedDataKey};
 use serde::Deserialize;
 
 const VECTORS: &str = include_str!("vectors.json");
@@ -40,21 +36,16 @@ fn vectors() -> Vectors {
 }
 
 fn suite(id: u16) -> AlgorithmSuiteId {
-    AlgorithmSuiteId::Esdk(match id {
-        0x0378 => EsdkAlgorithmSuiteId::AlgAes256GcmIv12Tag16HkdfSha384EcdsaP384,
-        0x0478 => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKey,
-        0x0578 => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384,
-        id => panic!("the vectors have no suite {id:#06x}"),
-    })
+    AlgorithmSuiteId::from_id(id).expect("the vectors name suites of the specification")
 }
 
 fn hex(id: &CacheId) -> String {
     id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn bytes(hex: &str) -> Blob {
+fn bytes(hex: &str) -> Vec<u8> {
     let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal");
-    Blob::new((0..hex.len()).step_by(2).map(byte).collect::<Vec<_>>())
+    (0..hex.len()).step_by(2).map(byte).collect()
 }
 
 #[test]
@@ -62,7 +53,7 @@ fn encryption_ids_are_those_of_the_specification() {
     let vectors = vectors().encryption;
     assert!(vectors.len() > 20);
     for Encryption { partition, suite: id, context, id: expected } in vectors {
-        let computed = CacheId::for_encryption(&partition, id.map(suite).as_ref(), &context);
+        let computed = CacheId::for_encryption(&partition, id.map(suite), &context);
         assert_eq!(hex(&computed.unwrap()), expected, "{partition} {id:?} {context:?}");
     }
 }
@@ -75,15 +66,10 @@ fn decryption_ids_are_those_of_the_specification_whatever_the_order_of_keys() {
         let keys: Vec<_> = keys
             .iter()
             .map(|(provider, info, ciphertext)| {
-                EncryptedDataKey::builder()
-                    .key_provider_id(provider)
-                    .key_provider_info(bytes(info))
-                    .ciphertext(bytes(ciphertext))
-                    .build()
-                    .unwrap()
+                EncryptedDataKey::new(provider, bytes(info), bytes(ciphertext))
             })
             .collect();
-        let computed = CacheId::for_decryption(&partition, &suite(id), &keys, &context);
+        let computed = CacheId::for_decryption(&partition, suite(id), &keys, &context);
         assert_eq!(hex(&computed.unwrap()), expected);
     }
 }

@@ -1,244 +1,144 @@
-//! The caching CMM's behaviour, over a real keyring of aws-esdk.
+//! The caching CMM over a manager that tests direct, without aws-esdk.
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
+mod clearing;
 mod concurrency;
 mod fixture;
-mod isolation;
+mod policies;
 mod refresh;
+mod settings;
 mod without_cache;
 
-use std::sync::Arc;
+use esdk_caching_cmm::{AlgorithmSuiteId, CacheStats, Error};
 use std::time::Duration;
 
-use aws_esdk::material_providers::types::cryptographic_materials_manager::CryptographicMaterialsManager;
-use aws_esdk::material_providers::types::error::Error;
-use aws_esdk::material_providers::types::{EsdkAlgorithmSuiteId, EsdkCommitmentPolicy};
-use esdk_caching_cmm::{
-    BuildError, CacheEntry, CacheId, CacheStats, CachingCmm, Clock, CryptographicMaterialsCache,
-    NoCache, Usage,
-};
-use fixture::{
-    Fixture, MAX_AGE, decryption_input, encrypt, encryption_input, esdk, keyring, policy,
-};
+use fixture::{DataKey, Fixture, MAX_AGE, Refusal, context, decryption, request};
 
 #[tokio::test]
-async fn one_data_key_serves_messages_up_to_the_limit() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.max_messages(3).build().await.unwrap();
-    let keys: Vec<_> = (0..7)
-        .map(|_| encrypt(&cmm, encryption_input(Some(10))).plaintext_data_key.unwrap())
-        .collect();
-    assert!(keys[0] == keys[1] && keys[1] == keys[2]);
-    assert!(keys[2] != keys[3] && keys[3] == keys[5] && keys[5] != keys[6]);
-    assert_eq!(fixture.calls.counts(), (3, 0));
-    let stats = cmm.cache_stats();
-    assert_eq!((stats.hits, stats.misses, stats.evicted_usage), (4, 3, 2));
-}
-
-#[tokio::test]
-async fn a_data_key_never_encrypts_more_bytes_than_the_limit() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.max_bytes(100).build().await.unwrap();
-    for bytes in [60, 40, 1, 99, 0] {
-        encrypt(&cmm, encryption_input(Some(bytes)));
+async fn the_manager_learns_no_length_of_a_message_that_shares_its_data_key() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.max_bytes(100).build().unwrap();
+    for length in [Some(10), Some(101), None] {
+        let mut request = request(0);
+        request.plaintext_length = length;
+        cmm.encryption_materials(request).await.unwrap();
     }
-    // 60 + 40 under the first data key, 1 + 99 + 0 under the second.
-    assert_eq!(fixture.calls.counts().0, 2);
+    assert_eq!(fixture.manager.lengths(), [None, Some(101), None]);
 }
 
 #[tokio::test]
-async fn limits_are_the_specifications_unless_set() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.partition_id("partition").build().await.unwrap();
-    for bytes in [i64::MAX, 0, 1] {
-        encrypt(&cmm, encryption_input(Some(bytes)));
-    }
-    assert_eq!(fixture.calls.counts().0, 2, "2^63 - 1 bytes under one data key, and one more byte");
-
-    // Nearly as many messages as may be, by an entry that says so.
-    let input = encryption_input(Some(1));
-    let (suite, pairs) = (input.algorithm_suite_id.clone(), input.encryption_context.clone());
-    let id = CacheId::for_encryption("partition", suite.as_ref(), &pairs.unwrap()).unwrap();
-    let used = Usage { messages: (1 << 32) - 1, bytes: 0 };
-    let materials = encrypt(&cmm, input.clone());
-    let entry = CacheEntry::new(materials.into(), fixture.clock.now(), MAX_AGE, used);
-    fixture.cache.put(id, Arc::new(entry));
-    encrypt(&cmm, input.clone());
-    assert_eq!(fixture.calls.counts().0, 2);
-    encrypt(&cmm, input);
-    assert_eq!(fixture.calls.counts().0, 3);
-}
-
-#[tokio::test]
-async fn the_manager_is_not_told_the_length_of_one_message() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.build().await.unwrap();
-    encrypt(&cmm, encryption_input(Some(10)));
-    assert_eq!(*fixture.calls.plaintext_lengths.lock().unwrap(), [None]);
-}
-
-#[tokio::test]
-async fn entries_end_at_their_maximum_age() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.build().await.unwrap();
-    encrypt(&cmm, encryption_input(Some(1)));
-    fixture.clock.advance(MAX_AGE - Duration::from_nanos(1));
-    encrypt(&cmm, encryption_input(Some(1)));
-    assert_eq!(fixture.calls.counts().0, 1);
-    fixture.clock.advance(Duration::from_nanos(1));
-    encrypt(&cmm, encryption_input(Some(1)));
-    assert_eq!(fixture.calls.counts().0, 2);
-    assert_eq!(cmm.cache_stats().evicted_age, 1);
-}
-
-#[tokio::test]
-async fn time_in_a_frozen_process_counts() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.build().await.unwrap();
-    encrypt(&cmm, encryption_input(Some(1)));
-    fixture.clock.advance_frozen(MAX_AGE);
-    encrypt(&cmm, encryption_input(Some(1)));
-    assert_eq!(fixture.calls.counts().0, 2);
-}
-
-#[tokio::test]
-async fn a_wall_clock_that_is_set_back_keeps_nothing_alive() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.build().await.unwrap();
-    encrypt(&cmm, encryption_input(Some(1)));
-    fixture.clock.set_wall_back(MAX_AGE);
-    fixture.clock.advance(MAX_AGE);
-    encrypt(&cmm, encryption_input(Some(1)));
-    assert_eq!(fixture.calls.counts().0, 2);
-}
-
-#[tokio::test]
-async fn unknown_and_oversized_lengths_bypass_the_cache() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.max_bytes(100).build().await.unwrap();
-    for bytes in [None, None, Some(101), Some(101)] {
-        encrypt(&cmm, encryption_input(bytes));
-    }
-    assert_eq!(fixture.calls.counts().0, 4);
-    assert_eq!(cmm.cache_stats(), CacheStats::default());
-}
-
-#[tokio::test]
-async fn suites_without_key_derivation_are_not_stored() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.build().await.unwrap();
-    let mut input = encryption_input(Some(1));
-    input.algorithm_suite_id = Some(esdk(EsdkAlgorithmSuiteId::AlgAes256GcmIv12Tag16NoKdf));
-    input.commitment_policy = Some(policy(EsdkCommitmentPolicy::ForbidEncryptAllowDecrypt));
-    let first = encrypt(&cmm, input.clone());
-    let second = encrypt(&cmm, input);
-    assert_ne!(first.plaintext_data_key, second.plaintext_data_key);
-
-    let mut input = decryption_input(&first);
-    input.commitment_policy = Some(policy(EsdkCommitmentPolicy::ForbidEncryptAllowDecrypt));
-    cmm.decrypt_materials(input.clone()).unwrap();
-    cmm.decrypt_materials(input).unwrap();
-    assert_eq!(fixture.calls.counts(), (2, 2));
-    assert_eq!(cmm.cache_stats(), CacheStats::default());
-}
-
-#[tokio::test]
-async fn decryption_asks_once_and_is_not_limited_by_use() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.max_messages(1).max_bytes(1).build().await.unwrap();
-    let materials = encrypt(&cmm, encryption_input(Some(1)));
-    for _ in 0..5 {
-        let output = cmm.decrypt_materials(decryption_input(&materials)).unwrap();
-        let key = output.decryption_materials.unwrap().plaintext_data_key;
-        assert_eq!(key, materials.plaintext_data_key);
-    }
-    assert_eq!(fixture.calls.counts(), (1, 1));
-    fixture.clock.advance(MAX_AGE);
-    cmm.decrypt_materials(decryption_input(&materials)).unwrap();
-    assert_eq!(fixture.calls.counts(), (1, 2));
-}
-
-#[tokio::test]
-async fn an_error_of_the_manager_is_returned_and_not_stored() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.build().await.unwrap();
-    let error = Error::AwsCryptographicMaterialProvidersException { message: "down".into() };
-    *fixture.calls.fail.lock().unwrap() = Some(error.clone());
-    assert_eq!(cmm.get_encryption_materials(encryption_input(Some(1))).unwrap_err(), error);
-    encrypt(&cmm, encryption_input(Some(1)));
-    assert_eq!(cmm.cache_stats().entries, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_message_limit_holds_exactly_between_threads() {
-    const LIMIT: u64 = 10;
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.max_messages(LIMIT).build().await.unwrap();
-    let keys: Vec<_> = std::thread::scope(|scope| {
-        let worker = || {
-            (0..50)
-                .map(|_| encrypt(&cmm, encryption_input(Some(1))).plaintext_data_key.unwrap())
-                .collect::<Vec<_>>()
-        };
-        let workers: Vec<_> = (0..8).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+async fn an_age_counts_from_before_the_call() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.build().unwrap();
+    fixture.manager.hold();
+    let first = tokio::spawn({
+        let cmm = cmm.clone();
+        async move { cmm.encryption_materials(request(0)).await.unwrap().number }
     });
-    let mut uses = std::collections::HashMap::new();
-    for key in keys {
-        *uses.entry(key.into_inner()).or_insert(0) += 1;
-    }
-    assert!(uses.values().all(|uses| *uses <= LIMIT), "{:?}", uses.values());
+    fixture.manager.called(1).await;
+    // The process is frozen while the call is in flight.
+    fixture.clock.advance_frozen(MAX_AGE - Duration::from_secs(1));
+    fixture.manager.release();
+    let first = first.await.unwrap();
+    assert_eq!(cmm.encryption_materials(request(0)).await.unwrap().number, first);
+    fixture.clock.advance(Duration::from_secs(1));
+    assert_ne!(cmm.encryption_materials(request(0)).await.unwrap().number, first);
 }
 
 #[tokio::test]
-async fn without_a_cache_every_request_reaches_the_manager() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.cache(Arc::new(NoCache::default())).build().await.unwrap();
-    encrypt(&cmm, encryption_input(Some(1)));
-    encrypt(&cmm, encryption_input(Some(1)));
-    assert_eq!(fixture.calls.counts().0, 2);
-    assert_eq!((cmm.cache_stats().misses, cmm.cache_stats().puts), (2, 0));
+async fn an_age_does_not_count_the_wait_for_a_turn() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.max_concurrent_calls(1).build().unwrap();
+    fixture.manager.hold();
+    let requests: Vec<_> = (0..2)
+        .map(|tenant| {
+            let cmm = cmm.clone();
+            tokio::spawn(async move { cmm.encryption_materials(request(tenant)).await.unwrap() })
+        })
+        .collect();
+    fixture.manager.called(1).await;
+    fixture.clock.advance(MAX_AGE);
+    fixture.manager.release();
+    for request in requests {
+        request.await.unwrap();
+    }
+    cmm.encryption_materials(request(1)).await.unwrap();
+    assert_eq!(fixture.manager.calls(), 2);
 }
 
 #[tokio::test]
-async fn settings_are_checked_when_built() {
-    let complete = || async {
-        CachingCmm::builder()
-            .cache(Arc::new(NoCache::default()))
-            .keyring(keyring().await)
-            .max_age(MAX_AGE)
-    };
-    let refused = |builder: esdk_caching_cmm::CachingCmmBuilder| async {
-        builder.build().await.unwrap_err().to_string()
-    };
-    assert!(complete().await.build().await.is_ok());
-    assert!(complete().await.max_messages(1 << 32).max_bytes(0).build().await.is_ok());
-    assert_eq!(
-        refused(complete().await.max_messages((1 << 32) + 1)).await,
-        "max_messages is 4294967297; it must be 1 to 4294967296"
-    );
-    assert_eq!(
-        refused(complete().await.max_messages(0)).await,
-        "max_messages is 0; it must be 1 to 4294967296"
-    );
-    assert!(refused(complete().await.max_bytes(1 << 63)).await.contains("max_bytes is"));
-    assert!(refused(complete().await.max_age(Duration::ZERO)).await.contains("max_age"));
-    for id in ["", "a\0b"] {
-        assert!(
-            refused(complete().await.partition_id(id)).await.contains("partition_id is empty or")
-        );
+async fn a_call_that_takes_longer_than_the_maximum_age_serves_its_own_request_only() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.build().unwrap();
+    fixture.manager.hold();
+    let requests: Vec<_> = (0..2)
+        .map(|_| {
+            let cmm = cmm.clone();
+            tokio::spawn(async move { cmm.encryption_materials(request(0)).await.unwrap().number })
+        })
+        .collect();
+    fixture.manager.called(1).await;
+    fixture.clock.advance(MAX_AGE);
+    fixture.manager.release();
+    let mut keys = Vec::new();
+    for request in requests {
+        keys.push(request.await.unwrap());
     }
-    assert_eq!(
-        refused(complete().await.refresh_ahead(MAX_AGE)).await,
-        "refresh_ahead is 300s; it must be shorter than max_age"
-    );
-    let both = complete().await.underlying_cmm(complete().await.build().await.unwrap());
-    assert!(matches!(both.build().await, Err(BuildError::KeyringAndCmm)));
-    let missing = CachingCmm::builder().max_age(MAX_AGE);
-    assert!(matches!(missing.build().await, Err(BuildError::Missing("keyring or underlying_cmm"))));
-    let missing = CachingCmm::builder().keyring(keyring().await).max_age(MAX_AGE);
-    assert!(matches!(missing.build().await, Err(BuildError::Missing("cache"))));
-    let missing = CachingCmm::builder().cache(Arc::new(NoCache::default()));
-    assert!(matches!(missing.build().await, Err(BuildError::Missing("max_age"))));
+    assert_eq!(keys, [0, 1]);
+}
+
+#[tokio::test]
+async fn materials_of_an_identity_kdf_are_not_stored_whoever_chose_the_suite() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.build().unwrap();
+    fixture.manager.default_to(AlgorithmSuiteId::Aes256Gcm);
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        keys.push(cmm.encryption_materials(request(0)).await.unwrap().number);
+    }
+    assert_eq!(keys, [0, 1, 2]);
+    assert_eq!(cmm.cache_stats().puts, 0);
+}
+
+#[tokio::test]
+async fn reproduced_context_is_compared_on_a_hit_too() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.build().unwrap();
+    let suite = AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey;
+    let key = DataKey { number: 7, suite, context: context(0) };
+    let mut request = decryption(&key);
+    request.reproduced_context = context(0);
+    for _ in 0..2 {
+        assert_eq!(*cmm.decryption_materials(request.clone()).await.unwrap(), key);
+    }
+    assert_eq!(fixture.manager.calls(), 1);
+    request.reproduced_context = context(1);
+    let error = cmm.decryption_materials(request.clone()).await.unwrap_err();
+    assert_eq!(error, Error::ReproducedContext { key: "tenant".to_owned() });
+    // Only the manager can tell about a pair that the message does not carry.
+    request.reproduced_context = [("other".to_owned(), "pair".to_owned())].into();
+    let error = cmm.decryption_materials(request).await.unwrap_err();
+    assert_eq!(error, Error::Manager(Refusal::Context));
+}
+
+#[tokio::test]
+async fn required_context_keys_bypass_the_cache() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.build().unwrap();
+    let mut request = request(0);
+    request.required_context_keys = vec!["tenant".to_owned()];
+    for _ in 0..2 {
+        cmm.encryption_materials(request.clone()).await.unwrap();
+    }
+    assert_eq!(fixture.manager.calls(), 2);
+    assert_eq!(cmm.cache_stats(), CacheStats::default());
+}
+
+#[tokio::test]
+async fn debug_output_and_errors_show_no_context() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.build().unwrap();
+    cmm.encryption_materials(request(0)).await.unwrap();
+    assert!(!format!("{cmm:?} {:?}", fixture.cache).contains("tenant"));
 }

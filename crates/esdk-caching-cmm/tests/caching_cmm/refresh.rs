@@ -1,124 +1,131 @@
 //! Entries that are refreshed before they end.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use aws_esdk::material_providers::types::error::Error;
-use esdk_caching_cmm::{CachingCmm, CryptographicMaterialsCache, LocalCache};
+use esdk_caching_cmm::CachingCmm;
 
-use crate::fixture::{Fixture, MAX_AGE, encrypt, encryption_input};
+use crate::fixture::{Fixture, MAX_AGE, Manager, request};
 
-const GRACE_PERIOD: Duration = Duration::from_secs(30);
+const GRACE_PERIOD: Duration = Duration::from_secs(100);
 
-async fn key(cmm: &CachingCmm) -> Vec<u8> {
-    let materials = cmm.encryption_materials(encryption_input(Some(1))).await.unwrap();
-    materials.plaintext_data_key.as_ref().unwrap().as_ref().to_vec()
+async fn key(cmm: &CachingCmm<Manager>) -> u64 {
+    cmm.encryption_materials(request(0)).await.unwrap().number
 }
 
-/// Waits until the cache has stored this many entries.
-async fn stored(cache: &LocalCache, entries: u64) {
-    while cache.stats().puts < entries {
+/// Lets the tasks of this thread go as far as they can.
+async fn settle() {
+    for _ in 0..20 {
         tokio::task::yield_now().await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_caller_refreshes_while_others_go_on() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.refresh_ahead(GRACE_PERIOD).build().await.unwrap();
-    let old = key(&cmm).await;
-    fixture.clock.advance(MAX_AGE - GRACE_PERIOD);
-    let call = fixture.calls.block();
-    for _ in 0..64 {
-        assert_eq!(key(&cmm).await, old, "the call for new materials has not come back");
-    }
-    drop(call);
-    stored(&fixture.cache, 2).await;
-    assert_ne!(key(&cmm).await, old);
-    assert_eq!(fixture.calls.counts().0, 2);
-    // The new entry's time began with itself.
-    fixture.clock.advance(GRACE_PERIOD);
-    key(&cmm).await;
-    assert_eq!(fixture.calls.counts().0, 2);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_entry_near_its_last_message_is_refreshed() {
-    let fixture = Fixture::new().await;
-    let builder = fixture.builder.refresh_ahead(GRACE_PERIOD).max_messages(20);
-    let cmm = builder.build().await.unwrap();
-    let mut keys = HashSet::new();
-    for _ in 0..18 {
-        keys.insert(key(&cmm).await);
-    }
-    assert_eq!((keys.len(), fixture.calls.counts().0), (1, 1));
-    key(&cmm).await;
-    stored(&fixture.cache, 2).await;
-    assert!(!keys.contains(&key(&cmm).await));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_hold_while_a_refresh_is_under_way() {
-    let fixture = Fixture::new().await;
-    let builder = fixture.builder.refresh_ahead(GRACE_PERIOD).max_messages(20);
-    let cmm = builder.build().await.unwrap();
-    let old = key(&cmm).await;
-    let call = fixture.calls.block();
-    for _ in 1..20 {
-        assert_eq!(key(&cmm).await, old);
-    }
-    // The old entry is used up: the next request waits for the call that is under way.
-    let next = tokio::spawn({
-        let cmm = cmm.clone();
-        async move { key(&cmm).await }
-    });
-    while cmm.stats().requests < 21 {
-        tokio::task::yield_now().await;
-    }
-    drop(call);
-    assert_ne!(next.await.unwrap(), old);
-    assert_eq!(fixture.calls.counts().0, 2);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refresh_that_fails_leaves_the_entry_to_its_end() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.refresh_ahead(GRACE_PERIOD).build().await.unwrap();
-    let old = key(&cmm).await;
-    fixture.clock.advance(MAX_AGE - GRACE_PERIOD);
-    let error = Error::AwsCryptographicMaterialProvidersException { message: "down".into() };
-    *fixture.calls.fail.lock().unwrap() = Some(error);
-    assert_eq!(key(&cmm).await, old);
-    while fixture.calls.fail.lock().unwrap().is_some() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(key(&cmm).await, old);
-    assert_eq!(fixture.calls.counts().0, 2, "it is not tried again");
-    fixture.clock.advance(GRACE_PERIOD);
-    assert_ne!(key(&cmm).await, old);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_through_the_vendors_trait_refresh_too() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.refresh_ahead(GRACE_PERIOD).build().await.unwrap();
-    let old = encrypt(&cmm, encryption_input(Some(1)));
-    fixture.clock.advance(MAX_AGE - GRACE_PERIOD);
-    let call = fixture.calls.block();
-    assert_eq!(encrypt(&cmm, encryption_input(Some(1))), old);
-    drop(call);
-    stored(&fixture.cache, 2).await;
-    assert_ne!(encrypt(&cmm, encryption_input(Some(1))), old);
 }
 
 #[tokio::test]
-async fn without_a_grace_period_nothing_is_refreshed() {
-    let fixture = Fixture::new().await;
-    let cmm = fixture.builder.max_messages(2).build().await.unwrap();
+async fn one_caller_refreshes_while_others_go_on() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.refresh_ahead(GRACE_PERIOD).build().unwrap();
+    let old = key(&cmm).await;
+    fixture.clock.advance(MAX_AGE - GRACE_PERIOD);
+    fixture.manager.hold();
+    for _ in 0..64 {
+        assert_eq!(key(&cmm).await, old, "the call for new materials has not come back");
+    }
+    fixture.manager.release();
+    settle().await;
+    assert_ne!(key(&cmm).await, old);
+    assert_eq!(fixture.manager.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_is_tried_again_at_a_bounded_rate() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.refresh_ahead(GRACE_PERIOD).build().unwrap();
+    let old = key(&cmm).await;
+    fixture.clock.advance(MAX_AGE - GRACE_PERIOD);
+    for _ in 0..98 {
+        fixture.manager.fail_once();
+        assert_eq!(key(&cmm).await, old);
+        settle().await;
+        fixture.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(fixture.manager.calls(), 1 + 10, "one attempt in ten seconds");
+}
+
+#[tokio::test]
+async fn a_second_attempt_refreshes_the_entry() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.refresh_ahead(GRACE_PERIOD).build().unwrap();
+    let old = key(&cmm).await;
+    fixture.clock.advance(MAX_AGE - GRACE_PERIOD);
+    fixture.manager.fail_once();
+    assert_eq!(key(&cmm).await, old);
+    settle().await;
+    fixture.clock.advance(GRACE_PERIOD / 10);
+    assert_eq!(key(&cmm).await, old);
+    settle().await;
+    assert_ne!(key(&cmm).await, old);
+    // The new entry is not in its grace period.
+    settle().await;
+    assert_eq!(fixture.manager.calls(), 3);
+}
+
+#[tokio::test]
+async fn short_grace_periods_do_not_ask_more_than_once_a_second() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.refresh_ahead(Duration::from_secs(2)).build().unwrap();
     key(&cmm).await;
-    fixture.clock.advance(MAX_AGE - Duration::from_nanos(1));
+    fixture.clock.advance(MAX_AGE - Duration::from_secs(2));
+    for _ in 0..19 {
+        fixture.manager.fail_once();
+        key(&cmm).await;
+        settle().await;
+        fixture.clock.advance(Duration::from_millis(100));
+    }
+    assert_eq!(fixture.manager.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_refresh_that_panics_is_tried_again_too() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.refresh_ahead(GRACE_PERIOD).build().unwrap();
+    let old = key(&cmm).await;
+    fixture.clock.advance(MAX_AGE - GRACE_PERIOD);
+    fixture.manager.panic_once();
+    assert_eq!(key(&cmm).await, old);
+    settle().await;
+    fixture.clock.advance(GRACE_PERIOD / 10);
     key(&cmm).await;
-    assert_eq!(Arc::strong_count(&fixture.calls), 2, "no task holds the manager");
-    assert_eq!(cmm.stats().calls, 1);
+    settle().await;
+    assert_ne!(key(&cmm).await, old);
+}
+
+#[tokio::test]
+async fn an_entry_near_its_last_message_is_refreshed() {
+    let fixture = Fixture::new();
+    let builder = fixture.builder.refresh_ahead(MAX_AGE / 10).max_messages(20);
+    let cmm = builder.build().unwrap();
+    let mut keys = HashSet::new();
+    for _ in 0..19 {
+        keys.insert(key(&cmm).await);
+    }
+    assert_eq!(keys.len(), 1);
+    settle().await;
+    assert!(!keys.contains(&key(&cmm).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refreshes_take_their_turn_among_the_calls() {
+    let fixture = Fixture::new();
+    let builder = fixture.builder.refresh_ahead(GRACE_PERIOD).max_concurrent_calls(4);
+    let cmm = builder.build().unwrap();
+    for tenant in 0..50 {
+        cmm.encryption_materials(request(tenant)).await.unwrap();
+    }
+    fixture.clock.advance(MAX_AGE - GRACE_PERIOD);
+    fixture.manager.take(Duration::from_millis(10));
+    for tenant in 0..50 {
+        cmm.encryption_materials(request(tenant)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((fixture.manager.calls(), fixture.manager.most_in_flight()), (100, 4));
 }

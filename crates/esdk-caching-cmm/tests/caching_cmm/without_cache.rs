@@ -1,38 +1,68 @@
-//! The caching CMM against the same without a cache, for any sequence of requests.
+//! The caching CMM against its manager alone, for any sequence of requests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_esdk::material_providers::types::cryptographic_materials_manager::CryptographicMaterialsManager;
-use aws_esdk::material_providers::types::{EncryptionMaterials, EsdkAlgorithmSuiteId};
-use esdk_caching_cmm::{CachingCmm, Clock, LocalCache, ManualClock, NoCache, Timestamp};
+use esdk_caching_cmm::{
+    AlgorithmSuiteId, CachingCmm, Clock, CommitmentPolicy, EncryptionContext, Error, LocalCache,
+    ManualClock, MaterialsManager, Timestamp,
+};
 use proptest::prelude::*;
 
-use crate::fixture::{context, decryption_input, encrypt, encryption_input, esdk, keyring};
+use crate::fixture::{DataKey, Manager, Refusal, context, decryption, request};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Encrypt {
-        context: u8,
-        signed: bool,
-        bytes: Option<u64>,
-    },
+    /// These requests at once.
+    Encrypt(Vec<Encrypt>),
     /// Decrypts one of the messages so far.
     Decrypt {
         message: prop::sample::Index,
+        policy: CommitmentPolicy,
+        reproduced: Option<usize>,
     },
     Wait {
         seconds: u64,
     },
+    Clear,
+}
+
+#[derive(Debug, Clone)]
+struct Encrypt {
+    tenant: usize,
+    suite: Option<AlgorithmSuiteId>,
+    policy: CommitmentPolicy,
+    bytes: Option<u64>,
+}
+
+fn policy() -> impl Strategy<Value = CommitmentPolicy> {
+    prop::sample::select(vec![
+        CommitmentPolicy::ForbidEncryptAllowDecrypt,
+        CommitmentPolicy::RequireEncryptAllowDecrypt,
+        CommitmentPolicy::RequireEncryptRequireDecrypt,
+    ])
+}
+
+fn encrypt() -> impl Strategy<Value = Encrypt> {
+    let suite = prop::option::of(prop::sample::select(AlgorithmSuiteId::ALL.to_vec()));
+    let bytes = prop::option::weighted(0.9, 0..60u64);
+    (0..2usize, suite, policy(), bytes).prop_map(|(tenant, suite, policy, bytes)| Encrypt {
+        tenant,
+        suite,
+        policy,
+        bytes,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let reproduced = prop::option::of(0..2usize);
     prop_oneof![
-        6 => (0..2u8, any::<bool>(), prop::option::weighted(0.9, 0..60u64))
-            .prop_map(|(context, signed, bytes)| Step::Encrypt { context, signed, bytes }),
-        3 => any::<prop::sample::Index>().prop_map(|message| Step::Decrypt { message }),
+        6 => prop::collection::vec(encrypt(), 1..4).prop_map(Step::Encrypt),
+        4 => (any::<prop::sample::Index>(), policy(), reproduced)
+            .prop_map(|(message, policy, reproduced)| Step::Decrypt { message, policy, reproduced }),
         1 => (1..15u64).prop_map(|seconds| Step::Wait { seconds }),
+        1 => Just(Step::Clear),
     ]
 }
 
@@ -60,110 +90,152 @@ struct Use {
     first: Timestamp,
     messages: u64,
     bytes: Option<u64>,
+    serves: (AlgorithmSuiteId, EncryptionContext),
 }
 
 struct Run {
     clock: Arc<ManualClock>,
-    cached: CachingCmm,
-    uncached: CachingCmm,
+    cache: Arc<LocalCache>,
+    cached: CachingCmm<Manager>,
+    uncached: Manager,
     settings: Settings,
-    messages: Vec<EncryptionMaterials>,
-    uses: HashMap<Vec<u8>, Use>,
+    messages: Vec<DataKey>,
+    uses: HashMap<u64, Use>,
 }
 
 impl Run {
-    async fn new(settings: Settings) -> Self {
+    fn new(settings: Settings) -> Self {
         let clock = Arc::new(ManualClock::default());
-        let cache = LocalCache::with_clock(settings.capacity, clock.clone());
-        let builder = CachingCmm::builder()
-            .keyring(keyring().await)
+        let cache = Arc::new(LocalCache::with_clock(settings.capacity, clock.clone()));
+        let cached = CachingCmm::builder(Manager::default())
+            .cache(cache.clone())
             .clock(clock.clone())
             .max_age(Duration::from_secs(settings.max_age))
             .max_messages(settings.max_messages)
-            .max_bytes(settings.max_bytes);
-        let cached = builder.clone().cache(Arc::new(cache)).build().await.unwrap();
-        let uncached = builder.cache(Arc::new(NoCache::default())).build().await.unwrap();
-        Self { clock, cached, uncached, settings, messages: vec![], uses: HashMap::new() }
+            .max_bytes(settings.max_bytes)
+            .build();
+        Self {
+            clock,
+            cache,
+            cached: cached.unwrap(),
+            uncached: Manager::default(),
+            settings,
+            messages: Vec::new(),
+            uses: HashMap::new(),
+        }
     }
 
-    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+    async fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
-            &Step::Encrypt { context, signed, bytes } => self.encrypt(context, signed, bytes),
-            Step::Decrypt { message } if !self.messages.is_empty() => {
-                self.decrypt(&message.get(&self.messages).clone())
+            Step::Encrypt(requests) => self.encrypt(&requests).await,
+            Step::Decrypt { message, policy, reproduced } if !self.messages.is_empty() => {
+                let message = message.get(&self.messages).clone();
+                self.decrypt(&message, policy, reproduced).await
             }
             Step::Decrypt { .. } => Ok(()),
             Step::Wait { seconds } => {
-                self.clock.advance(Duration::from_secs(*seconds));
+                self.clock.advance(Duration::from_secs(seconds));
+                Ok(())
+            }
+            Step::Clear => {
+                self.cache.clear();
                 Ok(())
             }
         }
     }
 
-    fn encrypt(&mut self, pair: u8, signed: bool, bytes: Option<u64>) -> Result<(), TestCaseError> {
-        let mut input = encryption_input(bytes.map(|bytes| i64::try_from(bytes).unwrap()));
-        input.encryption_context = Some(context(&[("pair", &pair.to_string())]));
-        if signed {
-            let suite = EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384;
-            input.algorithm_suite_id = Some(esdk(suite));
+    async fn encrypt(&mut self, requests: &[Encrypt]) -> Result<(), TestCaseError> {
+        let requests = requests.iter().map(|encrypt| {
+            let mut request = request(encrypt.tenant);
+            request.suite = encrypt.suite;
+            request.commitment_policy = encrypt.policy;
+            request.plaintext_length = encrypt.bytes;
+            request
+        });
+        let requests: Vec<_> = requests.collect();
+        let cached =
+            requests.iter().map(|request| self.cached.encryption_materials(request.clone()));
+        let cached = futures::future::join_all(cached).await;
+        for (request, cached) in requests.into_iter().zip(cached) {
+            let uncached = self.uncached.encryption_materials(&request).await;
+            match (cached, uncached) {
+                (Ok(key), Ok(other)) => {
+                    prop_assert_eq!((key.suite, &key.context), (other.suite, &other.context));
+                    self.count(&key, request.plaintext_length)?;
+                    self.messages.push(DataKey::clone(&key));
+                }
+                (Err(error), Err(other)) => prop_assert_eq!(refusal(error), other),
+                answers => prop_assert!(false, "{:?} for {:?}", answers, request),
+            }
         }
-        encrypt(&self.uncached, input.clone());
-        let materials = encrypt(&self.cached, input.clone());
-        prop_assert_eq!(
-            materials.algorithm_suite.as_ref().unwrap().id.clone(),
-            input.algorithm_suite_id
-        );
-        let pairs = materials.encryption_context.as_ref().unwrap();
-        prop_assert_eq!(pairs.get("pair"), Some(&pair.to_string()));
-        prop_assert_eq!(materials.signing_key.is_some(), signed);
-        self.count(&materials, bytes)?;
-        self.messages.push(materials);
         Ok(())
     }
 
     /// No data key goes beyond a limit, except that one which serves a single message may carry more
     /// bytes, or an unknown number.
-    fn count(
-        &mut self,
-        materials: &EncryptionMaterials,
-        bytes: Option<u64>,
-    ) -> Result<(), TestCaseError> {
+    fn count(&mut self, key: &DataKey, bytes: Option<u64>) -> Result<(), TestCaseError> {
         let now = self.clock.now();
-        let key = materials.plaintext_data_key.clone().unwrap().into_inner();
-        let used = self.uses.entry(key).or_insert(Use { first: now, messages: 0, bytes: Some(0) });
+        let serves = (key.suite, key.context.clone());
+        let used = self.uses.entry(key.number).or_insert_with(|| Use {
+            first: now,
+            messages: 0,
+            bytes: Some(0),
+            serves: serves.clone(),
+        });
+        prop_assert_eq!(&used.serves, &serves);
         used.messages += 1;
         used.bytes = used.bytes.zip(bytes).map(|(sum, bytes)| sum + bytes);
-        prop_assert!(used.messages <= self.settings.max_messages);
         let within = used.bytes.is_some_and(|bytes| bytes <= self.settings.max_bytes);
-        prop_assert!(within || used.messages == 1);
+        prop_assert!(used.messages <= self.settings.max_messages);
+        prop_assert!(used.messages == 1 || (within && !key.suite.has_identity_kdf()));
         prop_assert!(now.since(&used.first) < Duration::from_secs(self.settings.max_age));
         Ok(())
     }
 
-    fn decrypt(&self, message: &EncryptionMaterials) -> Result<(), TestCaseError> {
-        let decrypt = |cmm: &CachingCmm| {
-            cmm.decrypt_materials(decryption_input(message)).unwrap().decryption_materials.unwrap()
-        };
-        let materials = decrypt(&self.cached);
-        prop_assert_eq!(&materials, &decrypt(&self.uncached));
-        prop_assert_eq!(&materials.plaintext_data_key, &message.plaintext_data_key);
+    async fn decrypt(
+        &self,
+        message: &DataKey,
+        policy: CommitmentPolicy,
+        reproduced: Option<usize>,
+    ) -> Result<(), TestCaseError> {
+        let mut request = decryption(message);
+        request.commitment_policy = policy;
+        request.reproduced_context = reproduced.map(context).unwrap_or_default();
+        let cached = self.cached.decryption_materials(request.clone()).await;
+        let uncached = self.uncached.decryption_materials(&request).await;
+        match cached {
+            Ok(key) => prop_assert_eq!(Ok(DataKey::clone(&key)), uncached),
+            Err(error) => prop_assert_eq!(Err(refusal(error)), uncached),
+        }
         Ok(())
     }
 }
 
+/// What the manager says in the place of an error of the caching CMM.
+fn refusal(error: Error<Refusal>) -> Refusal {
+    match error {
+        Error::Manager(refusal) => refusal,
+        Error::ForbiddenSuite { .. } => Refusal::Suite,
+        Error::ReproducedContext { .. } => Refusal::Context,
+        error => panic!("{error}"),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn the_same_materials_with_no_more_calls_and_within_limits(
+    fn cached_and_uncached_answers_are_alike(
         settings in settings(),
         steps in prop::collection::vec(step(), 1..60),
     ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let mut run = Run::new(settings).await;
-            steps.iter().try_for_each(|step| run.step(step))?;
-            prop_assert!(run.cached.stats().calls <= run.uncached.stats().calls);
+            let mut run = Run::new(settings);
+            for step in steps {
+                run.step(step).await?;
+            }
+            prop_assert!(run.cached.stats().calls <= run.uncached.calls());
             Ok(())
         })?;
     }

@@ -10,6 +10,9 @@
     reason = "the sources' public interface is not all used here"
 )]
 
+#[cfg(feature = "aws-esdk")]
+#[path = "../../src/adapter/mod.rs"]
+mod adapter;
 #[path = "../../src/builder.rs"]
 mod builder;
 #[path = "../../src/cache.rs"]
@@ -20,29 +23,38 @@ mod cache_id;
 mod clock;
 #[path = "../../src/cmm.rs"]
 mod cmm;
+#[path = "../../src/entry.rs"]
+mod entry;
+#[path = "../../src/error.rs"]
+mod error;
 #[path = "../../src/flight.rs"]
 mod flight;
 #[path = "../../src/local_cache.rs"]
 mod local_cache;
-#[path = "../../src/materials.rs"]
-mod materials;
+#[path = "../../src/manager.rs"]
+mod manager;
 #[path = "../../src/request.rs"]
 mod request;
+#[path = "../../src/suite.rs"]
+mod suite;
 
-mod manager;
 mod sync;
+#[path = "manager.rs"]
+mod test_manager;
+#[cfg(feature = "aws-esdk")]
+mod through_aws_esdk;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_esdk::material_providers::types::error::Error;
 use shuttle::future::{JoinHandle, block_on, spawn};
 
 use clock::ManualClock;
 use cmm::CachingCmm;
+use error::Error;
 use local_cache::LocalCache;
-use manager::{Manager, encryption_input};
+use test_manager::{Down, Manager, request};
 
 const MAX_AGE: Duration = Duration::from_secs(300);
 const SCHEDULES: usize = 2_000;
@@ -54,7 +66,8 @@ fn explore(scenario: impl Fn() + Send + Sync + Copy + 'static) {
 }
 
 struct Fixture {
-    cmm: CachingCmm,
+    cmm: CachingCmm<Manager>,
+    cache: Arc<LocalCache>,
     clock: Arc<ManualClock>,
     manager: Manager,
 }
@@ -62,33 +75,36 @@ struct Fixture {
 impl Fixture {
     fn new(capacity: usize, max_messages: u64, grace_period: Duration) -> Self {
         let clock = Arc::new(ManualClock::default());
+        let cache = Arc::new(LocalCache::with_clock(capacity, clock.clone()));
         let manager = Manager::default();
-        let builder = CachingCmm::builder()
-            .underlying_cmm(manager.clone())
-            .cache(Arc::new(LocalCache::with_clock(capacity, clock.clone())))
+        let cmm = CachingCmm::builder(manager.clone())
+            .cache(cache.clone())
             .clock(clock.clone())
             .max_age(MAX_AGE)
             .max_messages(max_messages)
-            .refresh_ahead(grace_period);
-        Self { cmm: block_on(builder.build()).unwrap(), clock, manager }
+            .max_concurrent_calls(2)
+            .refresh_ahead(grace_period)
+            .build();
+        Self { cmm: cmm.unwrap(), cache, clock, manager }
     }
 
     /// A task that asks for materials and gives its data key.
-    fn request(&self) -> JoinHandle<Result<Vec<u8>, Error>> {
-        let cmm = self.cmm.clone();
-        spawn(async move {
-            let materials = cmm.encryption_materials(encryption_input()).await?;
-            Ok(materials.plaintext_data_key.as_ref().unwrap().as_ref().to_vec())
-        })
+    fn request(&self) -> JoinHandle<Result<u64, Error<Down>>> {
+        self.request_of(0)
     }
 
-    fn requests(&self, number: usize) -> Vec<Result<Vec<u8>, Error>> {
+    fn request_of(&self, tenant: usize) -> JoinHandle<Result<u64, Error<Down>>> {
+        let cmm = self.cmm.clone();
+        spawn(async move { Ok(cmm.encryption_materials(request(tenant)).await?.0) })
+    }
+
+    fn requests(&self, number: usize) -> Vec<Result<u64, Error<Down>>> {
         let tasks: Vec<_> = (0..number).map(|_| self.request()).collect();
         tasks.into_iter().map(|task| block_on(task).unwrap()).collect()
     }
 }
 
-fn uses(keys: Vec<Result<Vec<u8>, Error>>) -> HashMap<Vec<u8>, u64> {
+fn uses(keys: Vec<Result<u64, Error<Down>>>) -> HashMap<u64, u64> {
     let mut uses = HashMap::new();
     for key in keys {
         *uses.entry(key.unwrap()).or_insert(0) += 1;
@@ -170,14 +186,51 @@ fn one_of_many_refreshes_an_entry() {
 }
 
 #[test]
-fn both_ways_at_once_make_one_call() {
+fn a_refresh_that_fails_harms_nobody() {
+    explore(|| {
+        let fixture = Fixture::new(9, 100, MAX_AGE / 10);
+        fixture.requests(1);
+        fixture.clock.advance(MAX_AGE - MAX_AGE / 10);
+        fixture.manager.fail_once();
+        assert!(fixture.requests(4).iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn calls_for_different_materials_run_side_by_side_up_to_the_bound() {
     explore(|| {
         let fixture = Fixture::new(9, 100, Duration::ZERO);
-        let request = fixture.request();
-        let cmm = fixture.cmm.clone();
-        let blocking = shuttle::thread::spawn(move || manager::blocking_key(&cmm));
-        let key = block_on(request).unwrap().unwrap();
-        assert_eq!(blocking.join().unwrap(), key);
-        assert_eq!(fixture.manager.calls(), 1);
+        let tasks: Vec<_> = (0..4).map(|tenant| fixture.request_of(tenant)).collect();
+        for task in tasks {
+            block_on(task).unwrap().unwrap();
+        }
+        assert_eq!(fixture.manager.calls(), 4);
+        assert!(fixture.manager.most_in_flight() <= 2);
+    });
+}
+
+#[test]
+fn a_request_after_a_clearing_gets_no_data_key_from_before() {
+    explore(|| {
+        let fixture = Fixture::new(9, 100, Duration::ZERO);
+        let before = fixture.request();
+        shuttle::thread::yield_now();
+        fixture.cache.clear();
+        let made_before = fixture.manager.calls();
+        let after = fixture.requests(2);
+        assert!(after.iter().all(|key| *key.as_ref().unwrap() >= made_before));
+        block_on(before).unwrap().unwrap();
+        assert!(fixture.requests(1).iter().all(|key| *key.as_ref().unwrap() >= made_before));
+    });
+}
+
+#[test]
+fn a_call_that_nobody_waits_for_blocks_nobody() {
+    explore(|| {
+        let fixture = Fixture::new(9, 100, Duration::ZERO);
+        for tenant in 0..3 {
+            fixture.request_of(tenant).abort();
+        }
+        assert!(fixture.requests(1)[0].is_ok());
     });
 }

@@ -1,23 +1,12 @@
-//! A manager that makes materials of a new data key at each call, or fails, or panics.
+//! A manager that makes a new data key at each call, or fails, or panics.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-use aws_esdk::material_providers::operation::decrypt_materials::{
-    DecryptMaterialsInput, DecryptMaterialsOutput,
+use crate::manager::{
+    DecryptionRequest, EncryptionContext, EncryptionRequest, Materials, MaterialsManager,
 };
-use aws_esdk::material_providers::operation::get_encryption_materials::{
-    GetEncryptionMaterialsInput, GetEncryptionMaterialsOutput,
-};
-use aws_esdk::material_providers::types::cryptographic_materials_manager::CryptographicMaterialsManager;
-use aws_esdk::material_providers::types::error::Error;
-use aws_esdk::material_providers::types::{
-    AlgorithmSuiteInfo, DerivationAlgorithm, EncryptionMaterials, Hkdf,
-};
-use aws_smithy_types::Blob;
-
-use crate::cmm::CachingCmm;
+use crate::suite::AlgorithmSuiteId;
 
 #[derive(Clone, Default)]
 pub(crate) struct Manager(Arc<State>);
@@ -25,13 +14,32 @@ pub(crate) struct Manager(Arc<State>);
 #[derive(Default)]
 struct State {
     calls: AtomicU64,
+    in_flight: AtomicU64,
+    most_in_flight: AtomicU64,
     fail: AtomicBool,
     panic: AtomicBool,
 }
 
+/// A data key: the number of the call that made it.
+pub(crate) struct DataKey(pub(crate) u64);
+
+impl Materials for DataKey {
+    fn suite(&self) -> Option<AlgorithmSuiteId> {
+        Some(AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("down")]
+pub(crate) struct Down;
+
 impl Manager {
     pub(crate) fn calls(&self) -> u64 {
         self.0.calls.load(SeqCst)
+    }
+
+    pub(crate) fn most_in_flight(&self) -> u64 {
+        self.0.most_in_flight.load(SeqCst)
     }
 
     pub(crate) fn fail_once(&self) {
@@ -43,47 +51,33 @@ impl Manager {
     }
 }
 
-impl CryptographicMaterialsManager for Manager {
-    fn get_encryption_materials(
-        &self,
-        input: GetEncryptionMaterialsInput,
-    ) -> Result<GetEncryptionMaterialsOutput, Error> {
+impl MaterialsManager for Manager {
+    type EncryptionMaterials = DataKey;
+    type DecryptionMaterials = DataKey;
+    type Error = Down;
+
+    async fn encryption_materials(&self, _: &EncryptionRequest) -> Result<DataKey, Down> {
         let call = self.0.calls.fetch_add(1, SeqCst);
+        let in_flight = self.0.in_flight.fetch_add(1, SeqCst) + 1;
+        self.0.most_in_flight.fetch_max(in_flight, SeqCst);
+        shuttle::future::yield_now().await;
+        self.0.in_flight.fetch_sub(1, SeqCst);
         assert!(!self.0.panic.swap(false, SeqCst), "a panic of the manager");
         if self.0.fail.swap(false, SeqCst) {
-            let message = "down".to_owned();
-            return Err(Error::AwsCryptographicMaterialProvidersException { message });
+            return Err(Down);
         }
-        let materials = EncryptionMaterials::builder()
-            .algorithm_suite(suite())
-            .encryption_context(input.encryption_context.unwrap())
-            .plaintext_data_key(Blob::new(call.to_be_bytes()))
-            .build();
-        let output = GetEncryptionMaterialsOutput::builder();
-        Ok(output.encryption_materials(materials.unwrap()).build().unwrap())
+        Ok(DataKey(call))
     }
 
-    fn decrypt_materials(&self, _: DecryptMaterialsInput) -> Result<DecryptMaterialsOutput, Error> {
+    async fn decryption_materials(&self, _: &DecryptionRequest) -> Result<DataKey, Down> {
         unreachable!("these tests only encrypt")
     }
 }
 
-pub(crate) fn encryption_input() -> GetEncryptionMaterialsInput {
-    GetEncryptionMaterialsInput::builder()
-        .encryption_context(HashMap::new())
-        .max_plaintext_length(1)
-        .build()
-        .unwrap()
-}
-
-/// The data key of a request through aws-esdk's trait.
-pub(crate) fn blocking_key(cmm: &CachingCmm) -> Vec<u8> {
-    let output = cmm.get_encryption_materials(encryption_input()).unwrap();
-    output.encryption_materials.unwrap().plaintext_data_key.unwrap().into_inner()
-}
-
-/// As much of a suite as caching looks at: it derives a key per message.
-fn suite() -> AlgorithmSuiteInfo {
-    let kdf = DerivationAlgorithm::Hkdf(Hkdf::builder().build().unwrap());
-    AlgorithmSuiteInfo::builder().kdf(kdf).build().unwrap()
+/// A request for a message of one byte.
+pub(crate) fn request(tenant: usize) -> EncryptionRequest {
+    let context = EncryptionContext::from([("tenant".to_owned(), tenant.to_string())]);
+    let mut request = EncryptionRequest::new(context);
+    request.plaintext_length = Some(1);
+    request
 }

@@ -11,7 +11,7 @@ use aws_esdk::material_providers::types::{EsdkAlgorithmSuiteId, EsdkCommitmentPo
 use aws_esdk::types::error::Error;
 use aws_esdk::{AwsEncryptionSdkConfig, Client};
 use aws_smithy_types::Blob;
-use esdk_caching_cmm::CachingCmm;
+use esdk_caching_cmm::{AwsEsdkManager, CachingCmm};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
@@ -45,7 +45,7 @@ impl fmt::Debug for AwsEsdk {
 
 impl AwsEsdk {
     pub(super) fn new(
-        cmm: CachingCmm,
+        cmm: CachingCmm<AwsEsdkManager>,
         suite: Suite,
         frame_length: u32,
     ) -> Result<Self, SetupError> {

@@ -7,7 +7,7 @@ use ::aws_esdk::material_providers::types::error::Error as MaterialsError;
 use ::aws_esdk::material_providers::types::{
     AlgorithmSuiteId, CommitmentPolicy, EsdkAlgorithmSuiteId, EsdkCommitmentPolicy,
 };
-use esdk_caching_cmm::CachingCmm;
+use esdk_caching_cmm::{AwsEsdkManager, CachingCmm};
 use esdk_message::{Limits, UnverifiedMessage};
 
 use crate::context::Context;
@@ -35,7 +35,7 @@ pub(crate) enum Codec {
 impl Codec {
     pub(crate) fn new(
         engine: Engine,
-        cmm: CachingCmm,
+        cmm: CachingCmm<AwsEsdkManager>,
         suite: Suite,
         frame_length: u32,
     ) -> Result<Self, SetupError> {

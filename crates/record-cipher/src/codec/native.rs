@@ -1,21 +1,20 @@
 //! Codec by [`esdk_message`], with materials from the caching CMM.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use aws_esdk::material_providers::operation::decrypt_materials::DecryptMaterialsInput;
-use aws_esdk::material_providers::operation::get_encryption_materials::GetEncryptionMaterialsInput;
-use aws_esdk::material_providers::types::{
-    DecryptionMaterials, EncryptedDataKey as WrappedKey, EncryptionMaterials,
-};
+use aws_esdk::material_providers::types::error::Error as MaterialsError;
+use aws_esdk::material_providers::types::{DecryptionMaterials, EncryptionMaterials};
 use aws_smithy_types::Blob;
-use esdk_caching_cmm::CachingCmm;
+use esdk_caching_cmm::{
+    AlgorithmSuiteId, AwsEsdkManager, CachingCmm, DecryptionRequest,
+    EncryptedDataKey as WrappedKey, EncryptionRequest, Error as CmmError,
+};
 use esdk_message::{
     DecryptionKey, EncryptedDataKey, EncryptionKey, Error, Limits, UnverifiedMessage,
 };
 use tokio::task::spawn_blocking;
 
-use crate::codec::{no_data_key, no_usable_key, suite_and_policy};
+use crate::codec::{no_data_key, no_usable_key};
 use crate::context::Context;
 use crate::error::CipherError;
 use crate::options::Suite;
@@ -26,7 +25,7 @@ const MAX_ON_WORKER: usize = 64 << 10;
 
 #[derive(Clone)]
 pub(crate) struct Native {
-    cmm: CachingCmm,
+    cmm: CachingCmm<AwsEsdkManager>,
     suite: Suite,
     frame_length: u32,
 }
@@ -41,7 +40,7 @@ impl fmt::Debug for Native {
 }
 
 impl Native {
-    pub(super) fn new(cmm: CachingCmm, suite: Suite, frame_length: u32) -> Self {
+    pub(super) fn new(cmm: CachingCmm<AwsEsdkManager>, suite: Suite, frame_length: u32) -> Self {
         Self { cmm, suite, frame_length }
     }
 
@@ -51,9 +50,12 @@ impl Native {
         plaintext: Vec<u8>,
     ) -> Result<Vec<u8>, CipherError> {
         let length = plaintext.len();
-        let input = encryption_request(self.suite, context, length)?;
-        let materials =
-            self.cmm.encryption_materials(input).await.map_err(|error| no_data_key(&error))?;
+        let request = encryption_request(self.suite, context, length);
+        let materials = self
+            .cmm
+            .encryption_materials(request)
+            .await
+            .map_err(|error| failure(error, no_data_key))?;
         let key = materials.prepared(encryption_key)?;
         let frame_length = self.frame_length;
         compute(key.suite(), length, move || key.encrypt(&plaintext, frame_length))
@@ -64,9 +66,12 @@ impl Native {
     pub(super) async fn decrypt(&self, bytes: Vec<u8>) -> Result<(Vec<u8>, Context), CipherError> {
         let message = UnverifiedMessage::parse(bytes, Limits::default())?;
         let suite = message.suite();
-        let input = decryption_request(&message)?;
-        let materials =
-            self.cmm.decryption_materials(input).await.map_err(|error| no_usable_key(&error))?;
+        let request = decryption_request(&message);
+        let materials = self
+            .cmm
+            .decryption_materials(request)
+            .await
+            .map_err(|error| failure(error, no_usable_key))?;
         let key = materials.prepared(decryption_key)?;
         let length = message.bytes().len();
         let decrypted = compute(suite, length, move || message.decrypt(&key)).await??;
@@ -89,49 +94,43 @@ async fn compute<T: Send + 'static>(
     }
 }
 
+/// An error of the caching CMM itself says nothing about the record.
+fn failure(
+    error: CmmError<MaterialsError>,
+    of_manager: impl FnOnce(&MaterialsError) -> CipherError,
+) -> CipherError {
+    match error {
+        CmmError::Manager(error) => of_manager(&error),
+        _ => CipherError::Internal("the call for a data key did not finish"),
+    }
+}
+
 fn encryption_request(
     suite: Suite,
     context: Context,
     plaintext_length: usize,
-) -> Result<GetEncryptionMaterialsInput, CipherError> {
-    let length = i64::try_from(plaintext_length)
-        .map_err(|_| CipherError::Internal("the plaintext is too long"))?;
-    let (suite, policy) = suite_and_policy(suite);
-    GetEncryptionMaterialsInput::builder()
-        .algorithm_suite_id(suite)
-        .commitment_policy(policy)
-        .encryption_context(context)
-        .max_plaintext_length(length)
-        .build()
-        .map_err(|_| CipherError::Internal("a request for materials was refused"))
+) -> EncryptionRequest {
+    let mut request = EncryptionRequest::new(context);
+    request.suite = Some(match suite {
+        Suite::Signed => AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKeyEcdsaP384,
+        Suite::Unsigned => AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey,
+    });
+    request.plaintext_length = Some(plaintext_length as u64);
+    request
 }
 
-fn decryption_request(
-    message: &UnverifiedMessage<impl AsRef<[u8]>>,
-) -> Result<DecryptMaterialsInput, CipherError> {
+fn decryption_request(message: &UnverifiedMessage<impl AsRef<[u8]>>) -> DecryptionRequest {
     let suite = match message.suite() {
-        esdk_message::Suite::Unsigned => Suite::Unsigned,
-        _ => Suite::Signed,
+        esdk_message::Suite::Unsigned => AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey,
+        _ => AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKeyEcdsaP384,
     };
     let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-    let context: HashMap<_, _> = message.encryption_context().map(owned).collect();
-    let keys = message.encrypted_data_keys().map(|key| {
-        WrappedKey::builder()
-            .key_provider_id(key.provider_id)
-            .key_provider_info(Blob::new(key.provider_info))
-            .ciphertext(Blob::new(key.ciphertext))
-            .build()
-    });
-    let input = keys.collect::<Result<Vec<_>, _>>().and_then(|keys| {
-        let (suite, policy) = suite_and_policy(suite);
-        DecryptMaterialsInput::builder()
-            .algorithm_suite_id(suite)
-            .commitment_policy(policy)
-            .encryption_context(context)
-            .encrypted_data_keys(keys)
-            .build()
-    });
-    input.map_err(|_| CipherError::Internal("a request for materials was refused"))
+    let context = message.encryption_context().map(owned).collect();
+    let wrapped = |key: EncryptedDataKey<'_>| {
+        WrappedKey::new(key.provider_id, key.provider_info, key.ciphertext)
+    };
+    let keys = message.encrypted_data_keys().map(wrapped).collect();
+    DecryptionRequest::new(suite, keys, context)
 }
 
 /// Done once per data key: the materials keep the result.

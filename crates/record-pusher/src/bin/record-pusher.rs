@@ -4,7 +4,7 @@ use clap::Parser;
 use lambda_runtime::tracing::Instrument;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use record_pusher::lambda::{PushEvent, handle};
-use record_pusher::metrics::reading;
+use record_pusher::metrics::snapshot;
 use record_pusher::{PusherSettings, RecordPusher, TraceSettings};
 use record_telemetry::{FunctionMetrics, TraceContext};
 use tikv_jemallocator::Jemalloc;
@@ -37,7 +37,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         // A task shares a thread with those of the pusher, which it waits for.
         let handled = async move { handle(&pusher, event).await };
         let handled = tokio::spawn(handled.in_current_span());
-        let response = metrics.of(&context.request_id, handled, || reading(reader.stats())).await;
+        let response =
+            metrics.run_invocation(&context.request_id, handled, || snapshot(reader.stats())).await;
         Ok::<_, lambda_runtime::Error>(response?)
     };
     lambda_runtime::run(service_fn(handler)).await

@@ -4,7 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use record_telemetry::{Metrics, Reading};
+use record_telemetry::{Metrics, Snapshot};
+
+use crate::output;
 
 /// The dimension `Service` of the program's metrics.
 const SERVICE: &str = "sealstream";
@@ -23,9 +25,10 @@ impl MetricsFile {
     }
 
     /// What was pushed is pushed, whether its metrics can be written or not.
-    pub(crate) fn write(self, reading: Reading) {
-        if let Err(error) = Metrics::new(SERVICE).write(reading, None, &self.file) {
-            eprintln!("cannot write the metrics to {}: {error}", self.path.display());
+    pub(crate) fn write(self, snapshot: Snapshot) {
+        if let Err(error) = Metrics::new(SERVICE).write(snapshot, None, &self.file) {
+            let path = self.path.display();
+            output::diagnostic(format_args!("cannot write the metrics to {path}: {error}"));
         }
     }
 }

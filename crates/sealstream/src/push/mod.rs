@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::stream::{FuturesUnordered, StreamExt};
-use record_pusher::metrics::reading;
+use record_pusher::metrics::snapshot;
 use record_pusher::{Outcome, PushError, Pushed, RecordPusher};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::exit_code::{CommandError, ExitCode, OrCommandError};
+use crate::output;
 use crate::push::args::PushArgs;
 use crate::push::input::{Input, Line, Place};
 use crate::push::metrics::MetricsFile;
@@ -25,14 +27,15 @@ use crate::shutdown::Shutdown;
 /// Blocks of lines that were handed to the pusher and not to the report yet.
 const HANDED_OVER: usize = 4;
 
-/// Whether everything was delivered.
-pub(crate) async fn push(args: &PushArgs) -> anyhow::Result<bool> {
-    let input = Input::open(&args.files)?;
-    let spool = args.spool.as_deref().map(Spool::append_to).transpose()?;
-    let metrics = args.metrics.as_deref().map(MetricsFile::append_to).transpose()?;
+/// Pushes the records of the input to the streams.
+pub(crate) async fn push(args: &PushArgs) -> Result<ExitCode, CommandError> {
+    let input = Input::open(&args.files).or_usage()?;
+    let spool = args.spool.as_deref().map(Spool::append_to).transpose().or_usage()?;
+    let metrics = args.metrics.as_deref().map(MetricsFile::append_to).transpose().or_usage()?;
     let config = aws_config::load_from_env().await;
     let pusher =
-        RecordPusher::new(&args.settings, &config).await.context("the settings do not work")?;
+        RecordPusher::new(&args.settings, &config).await.context("the settings do not work");
+    let pusher = pusher.or_usage()?;
     let shutdown = Shutdown::on_signals(Duration::from_secs(args.drain_seconds))?;
     let report = Report::new(&args.settings.regions, input.size());
     let run = Run {
@@ -42,12 +45,20 @@ pub(crate) async fn push(args: &PushArgs) -> anyhow::Result<bool> {
         spool,
         stream: args.settings.stream.to_string(),
     };
+    let drain_seconds = args.drain_seconds;
+    let draining = shutdown.draining.clone();
+    tokio::spawn(async move {
+        draining.cancelled().await;
+        output::diagnostic(format_args!(
+            "stopping: sending what was read, for up to {drain_seconds} s"
+        ));
+    });
     let report = run.until_done(input.read(args.fail_fast), &shutdown).await?;
     if let Some(metrics) = metrics {
-        metrics.write(reading(pusher.stats()));
+        metrics.write(snapshot(pusher.stats()));
     }
-    report.print(args.output);
-    Ok(report.is_complete())
+    report.print(args.output).context("cannot write to standard output")?;
+    Ok(ExitCode::complete_if(report.is_complete()))
 }
 
 /// What each record gets as an attribute.
@@ -89,7 +100,7 @@ impl Run {
         let (sender, mut fed) = channel(HANDED_OVER);
         let last = Arc::new(Mutex::new(None));
         let feeding = feed(self.pusher.clone(), self.trace.clone(), lines, sender, last.clone());
-        let feeding = tokio::spawn(shutdown.reading.clone().run_until_cancelled_owned(feeding));
+        let feeding = tokio::spawn(shutdown.draining.clone().run_until_cancelled_owned(feeding));
         let mut pushed = FuturesUnordered::new();
         let mut is_open = true;
         while is_open || !pushed.is_empty() {
@@ -106,7 +117,7 @@ impl Run {
                 Some((place, bytes, outcome)) = pushed.next() => {
                     self.settle(&place, bytes, &outcome);
                 }
-                () = shutdown.sending.cancelled(), if !pushed.is_empty() => self.pusher.stop(),
+                () = shutdown.stopping.cancelled(), if !pushed.is_empty() => self.pusher.stop(),
             }
         }
         let synced = self.spool.as_ref().map_or(Ok(()), Spool::sync);

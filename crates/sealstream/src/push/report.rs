@@ -1,12 +1,14 @@
 //! Progress, problems and the summary.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use record_pusher::{CmmStats, Outcome, PushError, PusherStats, RegionName};
 use serde::Serialize;
 
+use crate::output;
 use crate::push::args::Output;
 use crate::push::input::Place;
 
@@ -105,7 +107,11 @@ impl Report {
     /// Says that what does not get through is not kept any more.
     pub(crate) fn spool_failed(&mut self, error: &anyhow::Error) {
         self.summary.spool_failed = true;
-        self.bar.suspend(|| eprintln!("{error:#}; what does not get through is not kept any more"));
+        self.bar.suspend(|| {
+            output::diagnostic(format_args!(
+                "{error:#}; what does not get through is not kept any more"
+            ));
+        });
     }
 
     /// Names the place after which the input was not pushed, because a signal ended the program.
@@ -115,7 +121,7 @@ impl Report {
             Some(place) => {
                 self.problem(&place, "stopped: the input after this line was not pushed");
             }
-            None => self.bar.suspend(|| eprintln!("stopped: nothing was pushed")),
+            None => self.bar.suspend(|| output::diagnostic("stopped: nothing was pushed")),
         }
     }
 
@@ -147,7 +153,7 @@ impl Report {
 
     /// Prints a line above the progress bar.
     fn problem(&self, place: &Place, problem: &str) {
-        self.bar.suspend(|| eprintln!("{place}: {problem}"));
+        self.bar.suspend(|| output::diagnostic(format_args!("{place}: {problem}")));
     }
 
     fn message(&self, cache: CmmStats) -> String {
@@ -176,17 +182,16 @@ impl Report {
         undelivered == 0 && rejected_lines == 0 && !interrupted && !spool_failed
     }
 
-    pub(crate) fn print(&self, output: Output) {
-        match output {
-            Output::Human => eprint!("{}", self.text()),
+    /// Prints the summary: text to standard error, JSON to standard output.
+    pub(crate) fn print(&self, format: Output) -> io::Result<()> {
+        match format {
+            Output::Human => output::diagnostic(self.text().trim_end()),
             Output::Json => {
                 let json = serde_json::to_string(&self.summary).expect("a summary is JSON");
-                #[expect(clippy::print_stdout, reason = "what --output json is for")]
-                {
-                    println!("{json}");
-                }
+                output::print(&format!("{json}\n"))?;
             }
         }
+        Ok(())
     }
 
     fn text(&self) -> String {

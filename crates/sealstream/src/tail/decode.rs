@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
+use aws_outcome::Pauses;
 use aws_smithy_types::date_time::Format;
-use backon::{BackoffBuilder, ExponentialBuilder};
+use esdk_message::{Limits, UnverifiedMessage};
 use record_cipher::aggregate::{InvalidMember, InvalidPlaintext, parse_plaintext};
 use record_cipher::{CipherError, CmmStats, ErrorKind, RecordCipher, StreamName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 
-use crate::tail::kinesis::Record;
+use crate::stream::kinesis::Record;
 use crate::tail::printer::Lines;
 
-/// How often a record is decrypted again after a failure that may pass, in which time AWS KMS is
-/// asked three times as often by its client.
-const MORE_TRIES: usize = 4;
+/// Attempts to decrypt a record while KMS fails. The AWS SDK makes three calls in each.
+const ATTEMPTS: usize = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const MAX_PAUSE: Duration = Duration::from_secs(4);
 
 /// Decrypts records of one stream.
 #[derive(Debug)]
@@ -37,8 +39,8 @@ pub(crate) enum DecodeError {
 }
 
 impl Decoder {
-    /// A line for each object that a record of a shard holds. Tells `waiting` of the first failure
-    /// that may pass.
+    /// Returns a line for each object in a record of a shard. Reports the first failure that is retried
+    /// to `waiting`.
     pub(crate) async fn lines(
         &self,
         shard: &str,
@@ -59,19 +61,18 @@ impl Decoder {
         message: &[u8],
         waiting: impl Fn(&CipherError),
     ) -> Result<Vec<u8>, CipherError> {
-        let pauses = ExponentialBuilder::new().with_jitter().with_max_times(MORE_TRIES);
-        let mut pauses = pauses.with_min_delay(Duration::from_millis(250)).build();
-        let mut waiting = Some(waiting);
+        let mut pauses = Pauses::new(FIRST_PAUSE, MAX_PAUSE);
+        let mut attempts = 0;
         loop {
+            attempts += 1;
             let error = match self.cipher.decrypt(&self.stream, message.to_vec()).await {
-                Err(error) if may_pass(&error) => error,
+                Err(error) if error.kind() == ErrorKind::Retryable && attempts < ATTEMPTS => error,
                 result => return result,
             };
-            let Some(pause) = pauses.next() else { return Err(error) };
-            if let Some(waiting) = waiting.take() {
+            if attempts == 1 {
                 waiting(&error);
             }
-            sleep(pause).await;
+            sleep(pauses.next_pause()).await;
         }
     }
 
@@ -92,9 +93,14 @@ impl Decoder {
     }
 }
 
-/// No operator has to act, and the client's own tries were not enough.
-fn may_pass(error: &CipherError) -> bool {
-    error.kind() == ErrorKind::Retryable
+/// Returns the names of the KMS keys under which a message claims to be encrypted.
+pub(crate) fn claimed_keys(message: &[u8]) -> Vec<String> {
+    let Ok(message) = UnverifiedMessage::parse(message, Limits::default()) else {
+        return Vec::new();
+    };
+    let keys = message.encrypted_data_keys().iter();
+    // Escaped, because anybody who may write to the stream can choose the text.
+    keys.map(|key| key.provider_info.escape_ascii().to_string()).collect()
 }
 
 #[derive(Serialize)]
@@ -107,15 +113,15 @@ struct WithMetadata<'a> {
     record: &'a RawValue,
 }
 
-/// The objects of a plaintext, in the digits and the order in which they were written.
+/// Returns the objects of a plaintext, with every digit and in their order.
 fn objects(plaintext: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
     parse_plaintext(plaintext)?.into_iter().map(|member| Ok(member?.json)).collect()
 }
 
-/// The same JSON as one line that a terminal shows and does not obey.
+/// Returns the same JSON as one line that no terminal takes for a command.
 ///
-/// Valid JSON has line breaks between its tokens only, and of the control characters of terminals,
-/// in texts, only those from U+007F to U+009F.
+/// Valid JSON has line breaks only between its tokens. Of the control characters that terminals obey,
+/// its strings can hold only those from U+007F to U+009F.
 fn one_line(json: &str) -> String {
     let mut line = String::with_capacity(json.len() + 1);
     for character in json.chars() {

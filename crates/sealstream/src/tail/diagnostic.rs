@@ -1,45 +1,52 @@
-//! What is worth saying while records are printed.
+//! Messages for the user while records are printed.
 
 use std::fmt;
 
-/// Something that a user wants to know. Its text holds nothing of a record.
+/// A message about a shard or one of its records. It never shows the content of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-
-pub(crate) enum Notice {
+pub(crate) enum Diagnostic {
     /// A record was not printed.
     Unreadable {
-        /// The shard that has it.
+        /// Shard of the record.
         shard: String,
-        /// Its place in the shard.
+        /// Sequence number of the record.
         sequence_number: String,
-        /// What is wrong with it, or with the key.
+        /// What is wrong with the record.
         reason: String,
     },
-    /// AWS does not answer as it should, and is asked again.
-    Waiting {
-        /// The shard whose records wait.
+    /// A request to AWS failed and is retried.
+    Retrying {
+        /// Shard whose records wait.
         shard: String,
-        /// What AWS said.
+        /// The failure.
         reason: String,
     },
-    /// The one shard that is read is closed, and its records go on in others.
+    /// The only shard that is read is closed.
     Closed {
         /// The shard.
         shard: String,
-        /// The shards that it was split or merged into.
+        /// Its child shards.
         children: Vec<String>,
+    },
+    /// A shard was deleted before it was read to its end: its records are past the retention period.
+    Gone {
+        /// The shard.
+        shard: String,
     },
 }
 
-impl fmt::Display for Notice {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { shard, sequence_number, reason } => {
                 write!(f, "{shard}:{sequence_number}: not printed: {reason}")
             }
-            Self::Waiting { shard, reason } => write!(f, "{shard}: {reason}; trying again"),
+            Self::Retrying { shard, reason } => write!(f, "{shard}: {reason}; retrying"),
             Self::Closed { shard, children } => {
-                write!(f, "{shard}: closed; its records go on in {}", children.join(", "))
+                write!(f, "{shard}: closed; its records continue in {}", children.join(", "))
+            }
+            Self::Gone { shard } => {
+                write!(f, "{shard}: no longer exists; its unread records have expired")
             }
         }
     }

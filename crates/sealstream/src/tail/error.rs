@@ -1,43 +1,98 @@
-//! Why following ended.
+//! Errors that end `sealstream tail`.
 
 use std::io;
 
-use record_cipher::{SetupError, StreamName};
+use aws_outcome::{Cause, Failure};
+use record_cipher::{CipherError, ErrorKind, SetupError, StreamName};
 
-/// Why records are not followed any more. No variant carries anything of a record.
+use crate::aws_failure;
+use crate::exit_code::{CommandError, ExitCode};
+use crate::tail::since::Since;
+
+/// Why records are not followed any more. No variant holds anything of a record.
 #[derive(Debug, thiserror::Error)]
-
 pub(crate) enum TailError {
-    /// A setting is not allowed.
-    #[error("the settings do not work: {0}")]
+    /// A setting is not allowed, or a key's alias cannot be resolved.
+    #[error(transparent)]
     Setup(#[from] SetupError),
-    /// The Region of the stream is not known.
-    #[error("no Region is set; give --region or set AWS_REGION")]
-    NoRegion,
     /// The stream cannot be read.
-    #[error("cannot read stream {stream} in {region}: {reason}")]
-    Stream {
-        /// The stream.
+    #[error("cannot read stream {stream} in {region}: {failure}")]
+    Stream { stream: StreamName, region: String, failure: Failure },
+    /// The only shard to read is not in the stream.
+    #[error("stream {stream} in {region} has no shard {shard} with records since {since}")]
+    NoSuchShard {
         stream: StreamName,
-        /// Its Region.
         region: String,
-        /// What Kinesis said.
-        reason: String,
+        shard: String,
+        since: Since,
+        /// The shards of the stream.
+        shards: String,
     },
-    /// The caller lacks the permission to decrypt, so that no record would be printed.
-    #[error(
-        "not allowed to decrypt the records of stream {stream} in {region}: AWS KMS denied access; \
-         the caller needs kms:Decrypt on {keys}, with the encryption context stream={stream}"
-    )]
-    NotPermitted {
-        /// The stream.
+    /// No record can be decrypted until an operator acts.
+    #[error("cannot decrypt the records of stream {stream} in {region}: {error}")]
+    Cipher {
         stream: StreamName,
-        /// Its Region.
         region: String,
-        /// The ARNs of the keys.
+        /// The keys given.
         keys: String,
+        error: CipherError,
     },
-    /// The output cannot be written to.
+    /// The records are encrypted under other keys than those given.
+    #[error(
+        "cannot decrypt the records of stream {stream} in {region}: they are encrypted under {used}"
+    )]
+    WrongKey {
+        stream: StreamName,
+        region: String,
+        /// The keys of the first record, which nothing authenticates.
+        used: String,
+    },
+    /// Standard output cannot be written to.
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
+}
+
+impl TailError {
+    /// Converts the error to the one that ends the command.
+    pub(crate) fn into_command_error(self) -> CommandError {
+        let (exit_code, next_step) = (self.exit_code(), self.next_step());
+        CommandError::new(exit_code, self).with_next_step(next_step)
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Setup(error @ SetupError::Alias { .. }) => match error.kind() {
+                ErrorKind::Retryable => ExitCode::Incomplete,
+                ErrorKind::Operator | ErrorKind::Record => ExitCode::Operator,
+            },
+            Self::Setup(_) | Self::NoSuchShard { .. } => ExitCode::Usage,
+            Self::Stream { failure, .. } => aws_failure::exit_code(failure),
+            Self::Cipher { .. } | Self::WrongKey { .. } => ExitCode::Operator,
+            Self::Output(_) => ExitCode::Incomplete,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        match self {
+            Self::Setup(_) | Self::Output(_) => None,
+            Self::NoSuchShard { shards, .. } => Some(format!("choose --shard from {shards}")),
+            Self::Stream { region, failure, .. } => match failure.cause() {
+                Cause::NotFound => Some(format!(
+                    "check --stream and --region, or list streams with \
+                     `aws kinesis list-streams --region {region}`"
+                )),
+                Cause::AccessDenied => Some(
+                    "allow the caller kinesis:ListShards, kinesis:GetShardIterator and \
+                     kinesis:GetRecords on the stream"
+                        .to_owned(),
+                ),
+                cause => aws_failure::next_step(cause).map(str::to_owned),
+            },
+            Self::Cipher { stream, keys, .. } => Some(format!(
+                "check that the caller is allowed kms:Decrypt on {keys}, with the encryption context \
+                 stream={stream}"
+            )),
+            Self::WrongKey { .. } => Some("check --kms-key".to_owned()),
+        }
+    }
 }

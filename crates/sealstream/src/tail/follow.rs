@@ -3,93 +3,97 @@
 use std::future::pending;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
-use record_cipher::{CipherError, CmmStats};
+use aws_outcome::{Cause, Failure};
+use record_cipher::{CipherError, CmmStats, ErrorKind};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::tail::decode::{DecodeError, Decoder};
-use crate::tail::diagnostic::Notice;
+use crate::stream::kinesis::{Kinesis, Position, ReadError, Record, Shard, StreamApi};
+use crate::stream::reader::Reader;
+use crate::tail::args::TailArgs;
+use crate::tail::decode::{DecodeError, Decoder, claimed_keys};
+use crate::tail::diagnostic::Diagnostic;
 use crate::tail::error::TailError;
-use crate::tail::kinesis::{Kinesis, Position, ReadError, Record, Shard, StreamApi};
 use crate::tail::printer::{Ended, Lines, Printer};
-use crate::tail::reader::Reader;
-use crate::tail::settings::TailSettings;
 use crate::tail::shards::Shards;
 
-/// Answers of Kinesis, each of up to 10 MiB, that are in memory at once, whatever the number of
-/// shards.
+/// Pages of records, of up to 10 MiB each, in memory at once, whatever the number of shards.
 const PAGES: usize = 4;
-/// How long what was decrypted may take to be written when everything else has ended.
+/// Time for writing decrypted records after everything else has ended.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What was read.
+/// What `sealstream tail` has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-
 pub(crate) struct Summary {
-    /// Records that were printed.
+    /// Records printed.
     pub(crate) records: u64,
-    /// Kinesis records that were not, each of which was the subject of a [`Notice`].
+    /// Kinesis records that were not printed, each with a [`Diagnostic`].
     pub(crate) unreadable: u64,
-    /// Shards that were read.
+    /// Shards read.
     pub(crate) shards: usize,
-    /// How many Kinesis records asked for a data key, and how often AWS KMS was asked for one.
+    /// Shards that were deleted before they were read to their end.
+    pub(crate) shards_gone: u64,
+    /// Use of the data key cache.
     pub(crate) data_keys: CmmStats,
-    /// Whether the end was that nobody reads the output any more.
+    /// Whether the reader of the output has gone.
     pub(crate) output_closed: bool,
 }
 
-/// Prints the records of a stream to `output`, one JSON object a line, until `stop` is cancelled or
-/// the settings say that it is enough. `notify` is told what a user wants to know meanwhile.
+/// Prints the records of a stream to `output`, one JSON object per line, until `stop` is cancelled or
+/// as much is read as `args` say. Messages for the user go to `notify`.
 ///
-/// The records of a shard are printed in their order, and after those of the shards that it was
-/// split or merged from.
+/// The records of a shard are printed in order, after those of its parent shards.
 ///
 /// # Errors
-/// [`TailError`]; one record that cannot be decrypted is none.
+/// [`TailError`]. A record that cannot be decrypted is a [`Diagnostic`] instead.
 pub(crate) async fn tail(
-    settings: &TailSettings,
-    config: &SdkConfig,
+    args: &TailArgs,
+    (config, region): (SdkConfig, String),
     stop: &CancellationToken,
     output: impl Write + Send + 'static,
-    notify: impl Fn(Notice) + Send + Sync + 'static,
+    notify: impl Fn(Diagnostic) + Send + Sync + 'static,
 ) -> Result<Summary, TailError> {
-    let region = config.region().ok_or(TailError::NoRegion)?.to_string();
+    let stream = &args.stream.stream;
     let decoder = Decoder {
-        cipher: settings.cipher(config).await?,
-        stream: settings.stream.clone(),
-        with_metadata: settings.with_metadata,
+        cipher: args.cipher(&config).await?,
+        stream: stream.clone(),
+        with_metadata: args.with_metadata,
     };
     let work = Arc::new(Work {
-        api: Arc::new(Kinesis::new(config, settings.stream.clone())),
-        settings: settings.clone(),
+        api: Arc::new(Kinesis::new(&config, stream.clone())),
+        args: args.clone(),
         region,
         decoder,
+        has_decrypted: AtomicBool::new(false),
         unreadable: AtomicU64::new(0),
+        shards_gone: AtomicU64::new(0),
         notify: Box::new(notify),
-        room: Arc::new(Semaphore::new(PAGES)),
+        pages: Arc::new(Semaphore::new(PAGES)),
     });
-    #[expect(clippy::disallowed_methods, reason = "the clock is given to the logic from here")]
-    let from = settings.since.position(SystemTime::now());
-    let (printer, lines) = Printer::start(output, settings.count);
+    #[expect(clippy::disallowed_methods, reason = "the only place where tail gets its clock")]
+    let from = args.since.position(SystemTime::now());
+    let (printer, lines) = Printer::start(output, args.count);
     work.run(from, printer, lines, stop.child_token()).await
 }
 
-/// What all shards' tasks share.
+/// Shared by the tasks of all shards.
 struct Work {
     api: Arc<dyn StreamApi>,
-    settings: TailSettings,
+    args: TailArgs,
     region: String,
     decoder: Decoder,
+    has_decrypted: AtomicBool,
     unreadable: AtomicU64,
-    notify: Box<dyn Fn(Notice) + Send + Sync>,
-    room: Arc<Semaphore>,
+    shards_gone: AtomicU64,
+    notify: Box<dyn Fn(Diagnostic) + Send + Sync>,
+    pages: Arc<Semaphore>,
 }
 
 impl Work {
@@ -103,7 +107,7 @@ impl Work {
         let mut shards = Shards::default();
         let read = tokio::select! {
             read = self.read(from, &mut shards, &lines) => read,
-            // The printer has ended, and says how.
+            // The printer has ended.
             () = lines.closed() => Ok(()),
             () = stop.cancelled() => Ok(()),
         };
@@ -121,11 +125,12 @@ impl Work {
             records: printer.printed(),
             unreadable: self.unreadable.load(Relaxed),
             shards: shards.taken(),
+            shards_gone: self.shards_gone.load(Relaxed),
             data_keys: self.decoder.data_key_stats(),
         })
     }
 
-    /// Ends when every shard is closed or, if they are not to be followed, has been read.
+    /// Ends when every shard is closed or, without following, has been read to its newest record.
     async fn read(
         self: &Arc<Self>,
         from: Position,
@@ -143,51 +148,87 @@ impl Work {
             let Some(ended) = reading.join_next().await else { return Ok(()) };
             let (shard, children) = ended.expect("no task is aborted here, or panics")?;
             shards.finish(&shard);
-            if self.settings.shard.is_none() {
+            if self.args.shard.is_none() {
                 shards.add(children);
             } else if !children.is_empty() {
                 let children = children.into_iter().map(|child| child.id).collect();
-                (self.notify)(Notice::Closed { shard, children });
+                (self.notify)(Diagnostic::Closed { shard, children });
             }
         }
     }
 
     async fn first_shards(&self, from: Position) -> Result<Vec<Shard>, TailError> {
-        let mut shards = self.api.shards(from).await.map_err(|error| match error {
-            ReadError::Passing(reason) | ReadError::Refused(reason) => self.stream_error(reason),
-            ReadError::Expired => self.stream_error("the list of shards took too long".into()),
-        })?;
-        let Some(wanted) = &self.settings.shard else { return Ok(shards) };
+        let mut shards = self.list_shards(from).await?;
+        let Some(shard) = &self.args.shard else { return Ok(shards) };
         let ids: Vec<_> = shards.iter().map(|shard| shard.id.clone()).collect();
-        shards.retain(|shard| shard.id == *wanted);
+        shards.retain(|candidate| candidate.id == *shard);
         if shards.is_empty() {
-            let (since, ids) = (self.settings.since, ids.join(", "));
-            let reason = format!("it has no shard {wanted} since {since}, but {ids}");
-            return Err(self.stream_error(reason));
+            return Err(TailError::NoSuchShard {
+                stream: self.args.stream.stream.clone(),
+                region: self.region.clone(),
+                shard: shard.clone(),
+                since: self.args.since,
+                shards: ids.join(", "),
+            });
         }
         Ok(shards)
     }
 
-    /// Prints the records of a shard to its end, or to its newest record if it is not to be followed.
-    /// Returns the shards that it was split or merged into.
+    async fn list_shards(&self, from: Position) -> Result<Vec<Shard>, TailError> {
+        self.api.shards(from).await.map_err(|error| match error {
+            ReadError::Failed(failure) => self.stream_error(failure),
+            ReadError::Expired => self.stream_error(Cause::ExpiredIterator.into()),
+        })
+    }
+
+    /// Prints the records of a shard to its end or, without following, to its newest record. Returns
+    /// its child shards.
     async fn read_shard(
         self: Arc<Self>,
         shard: String,
         position: Position,
         lines: Sender<Lines>,
     ) -> Result<(String, Vec<Shard>), TailError> {
-        let waiting = |reason| (self.notify)(Notice::Waiting { shard: shard.clone(), reason });
-        let mut reader = Reader::new(self.api.clone(), shard.clone(), position, self.room.clone());
+        let waiting = |failure: &Failure| self.report_retry(&shard, failure);
+        let mut reader = Reader::new(self.api.clone(), shard.clone(), position, self.pages.clone());
         loop {
-            let read = reader.next(&waiting).await;
-            let (page, _room) = read.map_err(|reason| self.stream_error(reason))?;
+            let (page, _permit) = match reader.next(&waiting).await {
+                Ok(page) => page,
+                Err(failure) if failure.cause() == Cause::NotFound => {
+                    let children = self.children_of_missing(&shard, failure).await?;
+                    return Ok((shard, children));
+                }
+                Err(failure) => return Err(self.stream_error(failure)),
+            };
             for record in &page.records {
                 self.print(&shard, record, &lines).await?;
             }
-            if page.next.is_none() || (page.is_last && self.settings.no_follow) {
+            if page.next.is_none() || (page.is_last && self.args.no_follow) {
                 return Ok((shard, page.children));
             }
         }
+    }
+
+    /// Returns the child shards of a shard that Kinesis does not find.
+    ///
+    /// Kinesis deletes a closed shard when its records are past the retention period, which ends this
+    /// shard only.
+    ///
+    /// # Errors
+    /// The stream itself is missing, or lists the shard.
+    async fn children_of_missing(
+        &self,
+        shard: &str,
+        failure: Failure,
+    ) -> Result<Vec<Shard>, TailError> {
+        let mut shards = self.list_shards(Position::TrimHorizon).await?;
+        if shards.iter().any(|listed| listed.id == shard) {
+            return Err(self.stream_error(failure));
+        }
+        self.shards_gone.fetch_add(1, Relaxed);
+        (self.notify)(Diagnostic::Gone { shard: shard.to_owned() });
+        shards.retain(|listed| listed.parents.iter().any(|parent| parent == shard));
+        Ok(shards)
     }
 
     async fn print(
@@ -196,22 +237,21 @@ impl Work {
         record: &Record,
         lines: &Sender<Lines>,
     ) -> Result<(), TailError> {
-        let waiting = |error: &CipherError| {
-            (self.notify)(Notice::Waiting { shard: shard.into(), reason: error.to_string() });
-        };
+        let waiting = |error: &CipherError| self.report_retry(shard, error);
         match self.decoder.lines(shard, record, waiting).await {
             Ok(decoded) => {
+                self.has_decrypted.store(true, Relaxed);
                 if lines.send(decoded).await.is_err() {
                     // The printer has ended, which ends this task too.
                     pending::<()>().await;
                 }
             }
-            Err(DecodeError::Cipher(error)) if error.is_access_denied() => {
-                return Err(self.not_permitted());
+            Err(DecodeError::Cipher(error)) if self.concerns_every_record(&error) => {
+                return Err(self.cipher_error(error, record));
             }
             Err(error) => {
                 self.unreadable.fetch_add(1, Relaxed);
-                (self.notify)(Notice::Unreadable {
+                (self.notify)(Diagnostic::Unreadable {
                     shard: shard.to_owned(),
                     sequence_number: record.sequence_number.clone(),
                     reason: error.to_string(),
@@ -221,19 +261,35 @@ impl Work {
         Ok(())
     }
 
-    fn stream_error(&self, reason: String) -> TailError {
-        let (stream, region) = (self.settings.stream.clone(), self.region.clone());
-        TailError::Stream { stream, region, reason }
+    fn report_retry(&self, shard: &str, reason: &dyn ToString) {
+        let (shard, reason) = (shard.to_owned(), reason.to_string());
+        (self.notify)(Diagnostic::Retrying { shard, reason });
     }
 
-    fn not_permitted(&self) -> TailError {
-        let keys: Vec<_> = self.settings.cmk_arn.iter().map(ToString::to_string).collect();
-        let (stream, region) = (self.settings.stream.clone(), self.region.clone());
-        TailError::NotPermitted { stream, region, keys: keys.join(", ") }
+    /// A first record under another key means that the wrong key was given. After a record that could
+    /// be decrypted, it is that record's own fault.
+    fn concerns_every_record(&self, error: &CipherError) -> bool {
+        let has_wrong_key = *error == CipherError::NoUsableKey && !self.has_decrypted.load(Relaxed);
+        has_wrong_key || error.kind() == ErrorKind::Operator
+    }
+
+    fn stream_error(&self, failure: Failure) -> TailError {
+        let (stream, region) = (self.args.stream.stream.clone(), self.region.clone());
+        TailError::Stream { stream, region, failure }
+    }
+
+    fn cipher_error(&self, error: CipherError, record: &Record) -> TailError {
+        let (stream, region) = (self.args.stream.stream.clone(), self.region.clone());
+        if error == CipherError::NoUsableKey {
+            let used = claimed_keys(&record.data).join(", ");
+            return TailError::WrongKey { stream, region, used };
+        }
+        let keys: Vec<_> = self.args.kms_key.iter().map(ToString::to_string).collect();
+        TailError::Cipher { stream, region, keys: keys.join(", "), error }
     }
 }
 
-/// Once it has to end, it ends, even if nobody reads what is written.
+/// Ends when decrypted records have had their time to be written, even if nobody reads them.
 async fn grace(stop: &CancellationToken) {
     stop.cancelled().await;
     sleep(GRACE).await;

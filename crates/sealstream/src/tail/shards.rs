@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::tail::kinesis::Shard;
+use crate::stream::kinesis::Shard;
 
 /// The shards that are known, each of which is read once.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 
-use crate::tail::kinesis::Position;
+use crate::stream::kinesis::Position;
 
 /// Where reading begins: `latest`, `trim-horizon`, a time before now such as `10m`, or a time of
 /// RFC 3339.

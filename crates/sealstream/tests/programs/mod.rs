@@ -40,11 +40,11 @@ impl Fixture {
             .env("AWS_REGION", REGIONS[0])
             .env("AWS_ACCESS_KEY_ID", "id")
             .env("AWS_SECRET_ACCESS_KEY", "secret")
-            .env("REGIONS", REGIONS.join(","))
-            .env("KMS_KEY", "alias/records")
-            .env("STREAM", "records")
-            .env("SUITE", "unsigned")
-            .env("DELIVERY_TIMEOUT_SECONDS", "1")
+            .env("SEALSTREAM_REGIONS", REGIONS.join(","))
+            .env("SEALSTREAM_KMS_KEY", "alias/records")
+            .env("SEALSTREAM_STREAM", "records")
+            .env("SEALSTREAM_SUITE", "unsigned")
+            .env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "1")
             .stdin(Stdio::null());
         command
     }

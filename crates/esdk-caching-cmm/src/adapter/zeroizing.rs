@@ -6,48 +6,19 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use aws_esdk::material_providers::types::{
-    AlgorithmSuiteId, AlgorithmSuiteInfo, DecryptionMaterials, DerivationAlgorithm,
-    EncryptionMaterials, EsdkAlgorithmSuiteId,
+    AlgorithmSuiteInfo, DecryptionMaterials, EncryptionMaterials,
 };
 use aws_smithy_types::Blob;
 use zeroize::Zeroize;
 
+use super::convert;
+use crate::manager::Materials;
+use crate::suite::AlgorithmSuiteId;
+
 use sealed::HoldsKeys;
 
-/// Materials as a cache holds them: shared, and zeroized when the last holder drops them.
-#[derive(Debug, Clone)]
-pub enum CachedMaterials {
-    /// For encrypting messages under one data key.
-    Encryption(Arc<Zeroizing<EncryptionMaterials>>),
-    /// For decrypting messages under one data key.
-    Decryption(Arc<Zeroizing<DecryptionMaterials>>),
-}
-
-impl CachedMaterials {
-    /// Whether the materials' suite derives a key per message. Suites that do not ("identity KDF")
-    /// encrypt with the data key itself, which must not be used for a second message.
-    pub(crate) fn derive_message_keys(&self) -> bool {
-        let suite = match self {
-            Self::Encryption(materials) => materials.suite(),
-            Self::Decryption(materials) => materials.suite(),
-        };
-        matches!(suite.and_then(|suite| suite.kdf.as_ref()), Some(DerivationAlgorithm::Hkdf(_)))
-    }
-}
-
-impl From<EncryptionMaterials> for CachedMaterials {
-    fn from(materials: EncryptionMaterials) -> Self {
-        Self::Encryption(Arc::new(Zeroizing::new(materials)))
-    }
-}
-
-impl From<DecryptionMaterials> for CachedMaterials {
-    fn from(materials: DecryptionMaterials) -> Self {
-        Self::Decryption(Arc::new(Zeroizing::new(materials)))
-    }
-}
-
-/// Owns materials, overwrites their keys on drop, and shows none of them in its `Debug` output.
+/// Owns aws-esdk's materials, overwrites their keys on drop, and shows none of them in its `Debug`
+/// output.
 ///
 /// Copies that aws-esdk makes of the materials for its own use are out of reach.
 pub struct Zeroizing<M: HoldsKeys> {
@@ -56,11 +27,7 @@ pub struct Zeroizing<M: HoldsKeys> {
 }
 
 impl<M: HoldsKeys> Zeroizing<M> {
-    pub(crate) fn new(materials: M) -> Self {
-        Self { materials, prepared: OnceLock::new() }
-    }
-
-    /// What `prepare` makes of the materials, such as a parsed signing key: made by the first
+    /// Returns what `prepare` makes of the materials, such as a parsed signing key: made by the first
     /// caller, kept with the materials, and dropped with them.
     ///
     /// There is room for one. A caller that wants another type than the first one gets it made
@@ -80,6 +47,18 @@ impl<M: HoldsKeys> Zeroizing<M> {
         // Of several first callers, one keeps its own; the others' are as good.
         let _ = self.prepared.set(made.clone());
         Ok(made)
+    }
+}
+
+impl<M: HoldsKeys> From<M> for Zeroizing<M> {
+    fn from(materials: M) -> Self {
+        Self { materials, prepared: OnceLock::new() }
+    }
+}
+
+impl<M: HoldsKeys + Send + Sync + 'static> Materials for Zeroizing<M> {
+    fn suite(&self) -> Option<AlgorithmSuiteId> {
+        self.materials.suite()?.id.as_ref().and_then(convert::suite)
     }
 }
 
@@ -148,19 +127,6 @@ mod sealed {
     }
 }
 
-/// Whether a request is for one of the suites that derive no key per message.
-pub(crate) fn is_identity_kdf(suite: &AlgorithmSuiteId) -> bool {
-    use EsdkAlgorithmSuiteId as Suite;
-    matches!(
-        suite,
-        AlgorithmSuiteId::Esdk(
-            Suite::AlgAes128GcmIv12Tag16NoKdf
-                | Suite::AlgAes192GcmIv12Tag16NoKdf
-                | Suite::AlgAes256GcmIv12Tag16NoKdf
-        )
-    )
-}
-
 /// The key's own buffer, filled with zeros.
 fn overwritten(key: Blob) -> Vec<u8> {
     let mut bytes = key.into_inner();
@@ -200,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_is_prepared_is_kept_by_type() {
-        let materials = Zeroizing::new(materials());
+        let materials = Zeroizing::from(materials());
         let number = |_: &EncryptionMaterials| Ok::<_, &str>(7_u32);
         assert!(materials.prepared::<u32, _>(|_| Err("failed")).is_err());
         let first = materials.prepared(number).unwrap();
@@ -211,10 +177,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        let text = format!("{:?}", CachedMaterials::from(materials()));
-        assert_eq!(
-            text,
-            r#"Encryption(EncryptionMaterials { algorithm_suite: None, keys: "[redacted]" })"#
-        );
+        let text = format!("{:?}", Zeroizing::from(materials()));
+        assert_eq!(text, r#"EncryptionMaterials { algorithm_suite: None, keys: "[redacted]" }"#);
     }
 }

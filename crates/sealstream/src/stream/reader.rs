@@ -1,32 +1,34 @@
-//! Reading one shard, page by page, no faster than leaves room for others.
+//! Reading a shard page by page, slowly enough to leave capacity for other readers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use aws_outcome::{Failure, Pauses};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-use crate::tail::kinesis::{Page, Position, ReadError, StreamApi};
+use crate::stream::kinesis::{Page, Position, ReadError, StreamApi};
 
-/// A shard can be read five times and gives 2 MB a second, to all that read it together ("Quotas and
-/// limits" of the Kinesis Data Streams developer guide). Half of the bytes and a fifth of the reads
-/// stay for the others, and more where there is nothing to catch up with.
+/// A shard serves five reads and 2 MB a second to all its readers together ("Quotas and limits" of the
+/// Kinesis Data Streams developer guide). A fifth of the reads and half of the bytes are left to
+/// others, and more once this reader has caught up.
 const PAUSE_BEHIND: Duration = Duration::from_millis(250);
 const PAUSE_AT_TIP: Duration = Duration::from_secs(1);
 const BYTES_PER_SECOND: u64 = 1_000_000;
+/// Longest pause after a failure that outlasts the SDK's own attempts.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 
-/// Where in a shard reading has come to.
+/// Reads a shard.
 #[derive(Debug)]
 pub(crate) struct Reader {
     api: Arc<dyn StreamApi>,
     shard: String,
     position: Position,
-    /// None at the start, and when one has expired.
+    /// `None` at the start, and after one has expired.
     iterator: Option<String>,
     not_before: Instant,
-    /// Pages that may be in memory.
-    room: Arc<Semaphore>,
+    /// Permits for pages in memory.
+    pages: Arc<Semaphore>,
 }
 
 impl Reader {
@@ -34,47 +36,46 @@ impl Reader {
         api: Arc<dyn StreamApi>,
         shard: String,
         position: Position,
-        room: Arc<Semaphore>,
+        pages: Arc<Semaphore>,
     ) -> Self {
-        Self { api, shard, position, iterator: None, not_before: Instant::now(), room }
+        Self { api, shard, position, iterator: None, not_before: Instant::now(), pages }
     }
 
-    /// The next page, which may be empty, with the room that it takes. Not to be called after one
-    /// that has no next.
-    ///
-    /// Waits for trouble to pass, and tells `waiting` of it once.
+    /// Returns the next page, which may be empty, with its permit. Must not be called after the last
+    /// page of a closed shard. Retries without end while Kinesis fails, and reports the first such
+    /// failure to `waiting`.
     ///
     /// # Errors
-    /// What Kinesis says if it refuses to give the records.
+    /// The failure of a request that would fail again.
     pub(crate) async fn next(
         &mut self,
-        waiting: impl Fn(String),
-    ) -> Result<(Page, OwnedSemaphorePermit), String> {
-        let mut pauses = pauses();
+        waiting: impl Fn(&Failure),
+    ) -> Result<(Page, OwnedSemaphorePermit), Failure> {
+        let mut pauses = Pauses::new(PAUSE_AT_TIP, MAX_PAUSE);
         let mut waiting = Some(waiting);
         loop {
             sleep_until(self.not_before).await;
-            let room = self.room.clone().acquire_owned().await;
-            let room = room.expect("the semaphore is never closed");
+            let permit = self.pages.clone().acquire_owned().await;
+            let permit = permit.expect("the semaphore is never closed");
             let started = Instant::now();
             let pause = match self.read().await {
                 Ok(page) => {
                     self.not_before = started + pause_after(&page);
-                    self.move_behind(&page);
-                    return Ok((page, room));
+                    self.advance(&page);
+                    return Ok((page, permit));
                 }
                 Err(ReadError::Expired) => {
                     self.iterator = None;
-                    self.position = self.position.clone().again();
+                    self.position = self.position.clone().renewed();
                     PAUSE_BEHIND
                 }
-                Err(ReadError::Passing(reason)) => {
+                Err(ReadError::Failed(failure)) if failure.is_retryable() => {
                     if let Some(waiting) = waiting.take() {
-                        waiting(reason);
+                        waiting(&failure);
                     }
-                    pauses.next().expect("the pauses have no end")
+                    pauses.next_pause().max(PAUSE_BEHIND)
                 }
-                Err(ReadError::Refused(reason)) => return Err(reason),
+                Err(ReadError::Failed(failure)) => return Err(failure),
             };
             self.not_before = Instant::now() + pause;
         }
@@ -91,18 +92,12 @@ impl Reader {
         self.api.records(iterator).await
     }
 
-    fn move_behind(&mut self, page: &Page) {
+    fn advance(&mut self, page: &Page) {
         if let Some(last) = page.records.last() {
             self.position = Position::After(last.sequence_number.clone());
         }
         self.iterator.clone_from(&page.next);
     }
-}
-
-/// For trouble that outlasts the client's own tries.
-fn pauses() -> ExponentialBackoff {
-    let pauses = ExponentialBuilder::new().with_jitter().without_max_times();
-    pauses.with_min_delay(PAUSE_AT_TIP).with_max_delay(Duration::from_secs(10)).build()
 }
 
 fn pause_after(page: &Page) -> Duration {
@@ -116,15 +111,16 @@ mod tests {
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
+    use aws_outcome::Cause;
     use aws_smithy_types::DateTime;
     use futures::future::{BoxFuture, FutureExt};
 
     use super::*;
-    use crate::tail::kinesis::{Record, Shard};
+    use crate::stream::kinesis::{Record, Shard};
 
     type Answer = Result<Page, ReadError>;
 
-    /// Answers reads in turn, and notes what was asked for and when.
+    /// Answers reads in turn, and records positions and times.
     #[derive(Debug, Default)]
     struct Script {
         answers: Mutex<VecDeque<Answer>>,
@@ -134,7 +130,7 @@ mod tests {
 
     impl StreamApi for Script {
         fn shards(&self, _: Position) -> BoxFuture<'_, Result<Vec<Shard>, ReadError>> {
-            unreachable!("a reader does not ask for it")
+            unreachable!("a reader lists no shards")
         }
 
         fn iterator<'a>(
@@ -158,8 +154,8 @@ mod tests {
     fn reader<const N: usize>(answers: [Answer; N], position: Position) -> (Reader, Arc<Script>) {
         let answers = Mutex::new(VecDeque::from(answers));
         let script = Arc::new(Script { answers, ..Script::default() });
-        let room = Arc::new(Semaphore::new(1));
-        (Reader::new(script.clone(), "shard".into(), position, room), script)
+        let pages = Arc::new(Semaphore::new(1));
+        (Reader::new(script.clone(), "shard".into(), position, pages), script)
     }
 
     fn page(is_last: bool, records: &[(&str, usize)]) -> Page {
@@ -167,17 +163,19 @@ mod tests {
             sequence_number: number.to_owned(),
             arrival: None,
             partition_key: String::new(),
+            encryption: None,
             data: vec![0; bytes],
         };
         let records = records.iter().map(record).collect();
         Page { records, is_last, next: Some("iterator".into()), children: Vec::new() }
     }
 
-    /// Reads some pages, and returns the milliseconds before each read and what was said meanwhile.
+    /// Reads pages. Returns the milliseconds before each read, and the failures reported.
     async fn read(reader: &mut Reader, script: &Script, pages: usize) -> (Vec<u128>, Vec<String>) {
         let (start, said) = (Instant::now(), Mutex::new(Vec::new()));
         for _ in 0..pages {
-            drop(reader.next(|reason| said.lock().unwrap().push(reason)).await.unwrap());
+            let waiting = |failure: &Failure| said.lock().unwrap().push(failure.to_string());
+            drop(reader.next(waiting).await.unwrap());
         }
         let reads = script.reads.lock().unwrap();
         let times = [&[start], reads.as_slice()].concat();
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn reads_leave_room_for_others() {
+    async fn reads_leave_capacity_for_others() {
         let answers = [
             Ok(page(false, &[("1", 100)])),
             Ok(page(false, &[])),
@@ -202,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_expired_iterator_is_replaced_behind_the_last_record() {
+    async fn an_expired_iterator_is_replaced_after_the_last_record() {
         let answers = [
             Ok(page(true, &[("1", 1), ("2", 1)])),
             Ok(page(true, &[])),
@@ -225,27 +223,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn trouble_is_told_once_and_waited_out_with_longer_pauses() {
-        let passing = || Err(ReadError::Passing("Throttled".into()));
-        let answers = [passing(), passing(), passing(), passing(), Ok(page(true, &[]))];
+    async fn a_failure_is_reported_once_and_retried_with_growing_pauses() {
+        let throttled = || Err(ReadError::Failed(Cause::Throttled.into()));
+        let answers = [throttled(), throttled(), throttled(), throttled(), Ok(page(true, &[]))];
         let (mut reader, script) = reader(answers, START);
         let (pauses, said) = read(&mut reader, &script, 1).await;
-        assert_eq!(said, ["Throttled"]);
-        for (pause, at_least) in pauses.iter().zip([0, 1000, 2000, 4000, 8000]) {
-            assert!((at_least..=20_000).contains(pause), "{pauses:?}");
+        assert_eq!(said, ["throttled"]);
+        for (pause, at_most) in pauses.iter().zip([0, 1000, 2000, 4000, 8000]) {
+            assert!((at_most.min(250)..=at_most).contains(pause), "{pauses:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_refused_is_not_asked_again() {
-        let answers = [Err(ReadError::Refused("AccessDeniedException".into()))];
+    async fn a_failure_that_lasts_is_not_retried() {
+        let answers = [Err(ReadError::Failed(Cause::AccessDenied.into()))];
         let (mut reader, _) = reader(answers, START);
-        let refused = reader.next(|_| ()).await.unwrap_err();
-        assert_eq!(refused, "AccessDeniedException");
+        let failure = reader.next(|_| ()).await.unwrap_err();
+        assert_eq!(failure.cause(), Cause::AccessDenied);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_page_takes_the_room_until_it_is_dropped() {
+    async fn a_page_keeps_its_permit_until_it_is_dropped() {
         let answers = [Ok(page(false, &[])), Ok(page(false, &[]))];
         let (mut reader, script) = reader(answers, START);
         let first = reader.next(|_| ()).await.unwrap();

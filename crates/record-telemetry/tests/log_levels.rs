@@ -33,10 +33,10 @@ impl Write for Buffer {
 }
 
 #[test]
-fn own_crates_log_what_they_are_told_to() {
+fn own_crates_log_at_the_requested_level() {
     let log = || {
         tracing::trace!(target: "record_pusher::batcher", "shown");
-        tracing::debug!(target: "push_records", "too");
+        tracing::debug!(target: "sealstream::push", "too");
     };
     let text = logged("trace", log);
     assert!(text.contains("shown") && text.contains("too"), "{text}");
@@ -44,7 +44,18 @@ fn own_crates_log_what_they_are_told_to() {
 }
 
 #[test]
-fn others_log_no_more_than_info_even_if_they_are_named() {
+fn invalid_directives_leave_the_default_level() {
+    for directives in ["sealstream=loud", "trace,=", "sealstream[=debug"] {
+        let text = logged(directives, || {
+            tracing::info!(target: "sealstream", "marker");
+            tracing::error!(target: "sealstream", "shown");
+        });
+        assert!(text.contains("shown") && !text.contains("marker"), "{directives}: {text}");
+    }
+}
+
+#[test]
+fn other_crates_log_at_most_info() {
     for directives in ["trace", "aws_smithy_runtime=trace,hyper=debug", "record_pusherx=trace"] {
         let text = logged(directives, || {
             tracing::trace!(target: "aws_smithy_runtime::client", "marker");

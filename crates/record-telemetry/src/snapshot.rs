@@ -1,4 +1,4 @@
-//! What a program has counted, by metric.
+//! The values of a program's metrics at one moment.
 
 use std::collections::BTreeMap;
 use std::iter::repeat_n;
@@ -10,36 +10,36 @@ use serde_json::{Value as Json, json};
 
 use crate::metric::Metric;
 
-/// What a program has counted since it was started.
+/// The values of a program's metrics, counted since its start.
 #[derive(Debug, Clone, Default)]
-pub struct Reading {
-    /// By Region; none for those of the whole service.
+pub struct Snapshot {
+    /// By Region; `None` for metrics of the whole service.
     pub(crate) values: BTreeMap<Option<String>, BTreeMap<Metric, Measured>>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Measured {
     Total(u64),
-    /// How often something has taken how long.
+    /// Number of calls by duration.
     Latencies(BTreeMap<Duration, u64>),
-    /// How long it took this time.
+    /// Duration of one invocation.
     Latency(Duration),
 }
 
-impl Reading {
-    /// Takes in the total of a metric of the whole service.
+impl Snapshot {
+    /// Adds the total of a metric of the whole service.
     #[must_use]
     pub fn total(self, metric: Metric, total: u64) -> Self {
         self.with(None, metric, Measured::Total(total))
     }
 
-    /// Takes in the total of a metric in a Region.
+    /// Adds the total of a metric in a Region.
     #[must_use]
     pub fn total_in(self, region: &str, metric: Metric, total: u64) -> Self {
         self.with(Some(region), metric, Measured::Total(total))
     }
 
-    /// Takes in how often something in a Region has taken how long.
+    /// Adds the number of calls in a Region by their duration.
     #[must_use]
     pub fn latencies_in(
         self,
@@ -50,24 +50,24 @@ impl Reading {
         self.with(Some(region), metric, Measured::Latencies(latencies))
     }
 
-    /// Takes in what a cipher has done.
+    /// Adds the metrics of a cipher.
     #[cfg(feature = "record-cipher")]
     #[must_use]
     pub fn cipher(self, stats: CipherStats) -> Self {
-        let reading = self
+        let snapshot = self
             .total(Metric::DataKeyCacheHits, stats.data_keys.hits)
             .total(Metric::DataKeyCacheMisses, stats.data_keys.calls)
             .total(Metric::DataKeyCacheEvictions, stats.cache.evicted_capacity);
-        stats.kms.into_iter().fold(reading, |reading, (region, kms)| {
+        stats.kms.into_iter().fold(snapshot, |snapshot, (region, kms)| {
             let region = region.as_str();
-            reading
+            snapshot
                 .total_in(region, Metric::KmsCalls, kms.calls)
                 .total_in(region, Metric::KmsErrors, kms.errors)
                 .latencies_in(region, Metric::KmsLatency, kms.latencies)
         })
     }
 
-    /// Takes in how long something took that was not measured before.
+    /// Adds a duration that is written as it is, not as a difference.
     pub(crate) fn latency(self, metric: Metric, latency: Duration) -> Self {
         self.with(None, metric, Measured::Latency(latency))
     }
@@ -78,7 +78,7 @@ impl Reading {
         self
     }
 
-    /// What has come since an earlier reading.
+    /// Returns the differences to an earlier snapshot.
     pub(crate) fn since(mut self, earlier: &Self) -> Self {
         for (region, values) in &mut self.values {
             for (metric, value) in values {
@@ -111,8 +111,8 @@ impl Measured {
         }
     }
 
-    /// As CloudWatch takes it: a number, or lists of numbers with at most `longest` in each. None
-    /// for latencies of which there are none.
+    /// Returns the value as CloudWatch reads it: a number, or lists of at most `longest` numbers.
+    /// Returns no list if nothing was measured.
     pub(crate) fn to_json(&self, longest: usize) -> Vec<Json> {
         match self {
             Self::Total(total) => vec![json!(total)],

@@ -10,18 +10,18 @@ use aws_esdk::material_providers::types::cryptographic_materials_manager::{
 use aws_esdk::material_providers::types::error::Error;
 use aws_esdk::material_providers::types::{EncryptionMaterials, EsdkAlgorithmSuiteId};
 use aws_smithy_types::Blob;
-use esdk_caching_cmm::{CachingCmm, CryptographicMaterialsCache, LocalCache};
+use esdk_caching_cmm::{AwsEsdkManager, CachingCmm, CryptographicMaterialsCache, LocalCache};
 
 use crate::fixture::{
-    Fixture, MAX_AGE, context, decryption_input, encrypt, encryption_input, esdk, keyring,
-    keyring_named, providers, sdk,
+    Cmm, Fixture, MAX_AGE, builder, context, decryption_input, encrypt, encryption_input, esdk,
+    keyring, keyring_named, providers, sdk,
 };
 
 #[tokio::test]
 async fn contexts_suites_and_partitions_do_not_share_data_keys() {
     let fixture = Fixture::new().await;
-    let other_partition = fixture.builder.clone().build().await.unwrap();
-    let cmm = fixture.builder.partition_id("shared").build().await.unwrap();
+    let other_partition = fixture.builder.clone().build().unwrap();
+    let cmm = fixture.builder.partition_id("shared").build().unwrap();
     let mut other_context = encryption_input(Some(1));
     other_context.encryption_context = Some(context(&[("stream", "other")]));
     let mut no_suite = encryption_input(Some(1));
@@ -44,9 +44,9 @@ async fn contexts_suites_and_partitions_do_not_share_data_keys() {
 async fn managers_of_one_partition_share_and_others_do_not() {
     let fixture = Fixture::new().await;
     let shared = fixture.builder.clone().partition_id("shared");
-    let (one, two) = (shared.clone().build().await.unwrap(), shared.build().await.unwrap());
-    let by_default = fixture.builder.build().await.unwrap();
-    let key = |cmm: &CachingCmm| encrypt(cmm, encryption_input(Some(1))).plaintext_data_key;
+    let (one, two) = (shared.clone().build().unwrap(), shared.build().unwrap());
+    let by_default = fixture.builder.build().unwrap();
+    let key = |cmm: &Cmm| encrypt(cmm, encryption_input(Some(1))).plaintext_data_key;
     assert_eq!(key(&one), key(&two));
     assert_ne!(key(&one), key(&by_default));
     assert_eq!(fixture.calls.counts().0, 2);
@@ -58,8 +58,8 @@ async fn a_shared_cache_keeps_clients_apart() {
     let cache = Arc::new(LocalCache::new(100));
     let mut cmms = Vec::new();
     for name in ["one", "two"] {
-        let builder = CachingCmm::builder().keyring(keyring_named(name).await);
-        cmms.push(builder.cache(cache.clone()).max_age(MAX_AGE).build().await.unwrap());
+        let builder = builder(keyring_named(name).await).await;
+        cmms.push(builder.cache(cache.clone()).max_age(MAX_AGE).build().unwrap());
     }
     let materials = [&cmms[0], &cmms[1]].map(|cmm| encrypt(cmm, encryption_input(Some(1))));
     cmms[0].decrypt_materials(decryption_input(&materials[0])).unwrap();
@@ -71,7 +71,7 @@ async fn a_shared_cache_keeps_clients_apart() {
 #[tokio::test]
 async fn messages_with_other_encrypted_data_keys_are_decrypted_anew() {
     let fixture = Fixture::new().await;
-    let cmm = fixture.builder.max_messages(1).build().await.unwrap();
+    let cmm = fixture.builder.max_messages(1).build().unwrap();
     let [one, two] = [(); 2].map(|()| encrypt(&cmm, encryption_input(Some(1))));
     let key = |input| cmm.decrypt_materials(input).unwrap().decryption_materials.unwrap();
     assert_eq!(key(decryption_input(&one)).plaintext_data_key, one.plaintext_data_key);
@@ -90,7 +90,7 @@ async fn messages_with_other_encrypted_data_keys_are_decrypted_anew() {
 #[tokio::test]
 async fn a_signing_key_is_cached_with_its_data_key() {
     let fixture = Fixture::new().await;
-    let cmm = fixture.builder.build().await.unwrap();
+    let cmm = fixture.builder.build().unwrap();
     let [one, two] = [(); 2].map(|()| encrypt(&cmm, signed(encryption_input(Some(1)))));
     assert!(one.signing_key.is_some());
     assert_eq!(one.signing_key, two.signing_key);
@@ -101,7 +101,7 @@ async fn a_signing_key_is_cached_with_its_data_key() {
 #[tokio::test]
 async fn required_context_keys_bypass_the_cache() {
     let fixture = Fixture::new().await;
-    let cmm = fixture.builder.build().await.unwrap();
+    let cmm = fixture.builder.build().unwrap();
     let mut input = encryption_input(Some(1));
     input.required_encryption_context_keys = Some(vec!["stream".to_owned()]);
     encrypt(&cmm, input.clone());
@@ -111,8 +111,8 @@ async fn required_context_keys_bypass_the_cache() {
 
 #[tokio::test]
 async fn reproduced_context_is_checked_on_a_hit_too() {
-    let builder = CachingCmm::builder().keyring(keyring().await);
-    let cmm = builder.cache(Arc::new(LocalCache::new(9))).max_age(MAX_AGE).build().await.unwrap();
+    let builder = builder(keyring().await).await;
+    let cmm = builder.cache(Arc::new(LocalCache::new(9))).max_age(MAX_AGE).build().unwrap();
     let materials = encrypt(&cmm, encryption_input(Some(1)));
     let mut input = decryption_input(&materials);
     input.reproduced_encryption_context = Some(context(&[("stream", "records")]));
@@ -134,11 +134,11 @@ async fn reproduced_context_is_checked_on_a_hit_too() {
 /// What the manager below allowed to a caller who reproduced the pair serves nobody else.
 #[tokio::test]
 async fn a_manager_below_may_require_that_context_is_reproduced() {
-    let builder = CachingCmm::builder()
-        .underlying_cmm(requiring_stream(keyring_cmm().await).await)
-        .cache(Arc::new(LocalCache::new(9)))
-        .max_age(MAX_AGE);
-    let cmm = builder.build().await.unwrap();
+    let builder =
+        CachingCmm::builder(AwsEsdkManager::from_cmm(requiring_stream(keyring_cmm().await).await))
+            .cache(Arc::new(LocalCache::new(9)))
+            .max_age(MAX_AGE);
+    let cmm = builder.build().unwrap();
     // A message that carries the pair: it was written without that manager.
     let materials = materials_without_requirement().await;
     let mut input = decryption_input(&materials);
@@ -153,19 +153,17 @@ async fn a_manager_below_may_require_that_context_is_reproduced() {
 /// not in the message, and who does not reproduce it cannot read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn required_context_works_below_and_above() {
-    let below = CachingCmm::builder()
-        .underlying_cmm(requiring_stream(keyring_cmm().await).await)
+    let below =
+        CachingCmm::builder(AwsEsdkManager::from_cmm(requiring_stream(keyring_cmm().await).await))
+            .cache(Arc::new(LocalCache::new(9)))
+            .max_age(MAX_AGE)
+            .build()
+            .unwrap();
+    let inside = builder(keyring().await)
+        .await
         .cache(Arc::new(LocalCache::new(9)))
         .max_age(MAX_AGE)
         .build()
-        .await
-        .unwrap();
-    let inside = CachingCmm::builder()
-        .keyring(keyring().await)
-        .cache(Arc::new(LocalCache::new(9)))
-        .max_age(MAX_AGE)
-        .build()
-        .await
         .unwrap();
     let cmms: [CryptographicMaterialsManagerRef; 2] =
         [below.clone().into(), requiring_stream(inside.clone().into()).await];

@@ -1,4 +1,4 @@
-//! The stream, behind the three calls that read it.
+//! A Kinesis stream, behind the calls that read it.
 
 use std::error::Error;
 use std::fmt;
@@ -6,22 +6,28 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_outcome::{Cause, Failure, Service};
+use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
-use aws_sdk_kinesis::types::{self, ShardFilter, ShardFilterType, ShardIteratorType};
+use aws_sdk_kinesis::types::{
+    self, EncryptionType, ShardFilter, ShardFilterType, ShardIteratorType,
+};
 use aws_smithy_types::DateTime;
 use futures::future::BoxFuture;
 use record_cipher::StreamName;
 
-/// How long one request may take; the client repeats it then.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::aws_failure::with_profile;
 
-/// A place in a shard.
+/// Time limit of an attempt. The SDK retries after it.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A position in a shard.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Position {
     /// After the newest record.
     Latest {
-        /// When that was asked for.
+        /// Time at which the newest record was meant.
         now: DateTime,
     },
     /// At the oldest record.
@@ -33,16 +39,16 @@ pub(crate) enum Position {
 }
 
 impl Position {
-    /// The place for a new iterator when one has expired that found no record: what was put since is
-    /// not the newest any more.
-    pub(crate) fn again(self) -> Self {
+    /// Returns the position for a new iterator after one has expired that found no record. Records
+    /// put since then are newer than the newest record meant.
+    pub(crate) fn renewed(self) -> Self {
         match self {
             Self::Latest { now } => Self::At(now),
             other => other,
         }
     }
 
-    /// The place in the shards that a shard was split or merged into.
+    /// Returns the position in the child shards of a shard.
     pub(crate) fn in_children(&self) -> Self {
         match self {
             Self::Latest { .. } => Self::TrimHorizon,
@@ -54,7 +60,7 @@ impl Position {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shard {
     pub(crate) id: String,
-    /// Those that it was split or merged from, whether the stream still has them or not.
+    /// Shards that it was split or merged from, whether the stream still has them or not.
     pub(crate) parents: Vec<String>,
 }
 
@@ -63,6 +69,8 @@ pub(crate) struct Record {
     pub(crate) sequence_number: String,
     pub(crate) arrival: Option<DateTime>,
     pub(crate) partition_key: String,
+    /// Whether Kinesis encrypts the stream at rest, if it says so.
+    pub(crate) encryption: Option<EncryptionType>,
     pub(crate) data: Vec<u8>,
 }
 
@@ -75,46 +83,44 @@ impl fmt::Debug for Record {
     }
 }
 
-/// What one read gives.
+/// Records of a shard that one `GetRecords` returned.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Page {
     pub(crate) records: Vec<Record>,
-    /// Whether the shard had no more records.
+    /// Whether the shard had no newer records.
     pub(crate) is_last: bool,
-    /// The iterator for the next page; none if the shard is closed and was read to its end.
+    /// Iterator of the next page; `None` at the end of a closed shard.
     pub(crate) next: Option<String>,
-    /// At that end: the shards that it was split or merged into.
+    /// Child shards, at the end of a closed shard.
     pub(crate) children: Vec<Shard>,
 }
 
-/// Why a call gave nothing. The texts are Kinesis's, which knows nothing of what records hold.
+/// Why a call returned nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ReadError {
     /// The iterator is older than five minutes.
     Expired,
-    /// The same call may succeed later.
-    Passing(String),
-    /// It will not.
-    Refused(String),
+    /// Kinesis failed or refused the call.
+    Failed(Failure),
 }
 
-/// What is asked of a stream.
+/// The calls that read a stream.
 pub(crate) trait StreamApi: Send + Sync + fmt::Debug {
-    /// The shards that have records from this place on.
+    /// Lists the shards with records from this position on.
     fn shards(&self, from: Position) -> BoxFuture<'_, Result<Vec<Shard>, ReadError>>;
 
-    /// An iterator for a place in a shard.
+    /// Returns an iterator for a position in a shard.
     fn iterator<'a>(
         &'a self,
         shard: &'a str,
         position: Position,
     ) -> BoxFuture<'a, Result<String, ReadError>>;
 
-    /// The records that an iterator points to.
+    /// Returns the records at an iterator.
     fn records(&self, iterator: String) -> BoxFuture<'_, Result<Page, ReadError>>;
 }
 
-/// A stream of Kinesis.
+/// A stream, read through the AWS SDK.
 #[derive(Debug)]
 pub(crate) struct Kinesis {
     client: aws_sdk_kinesis::Client,
@@ -123,10 +129,18 @@ pub(crate) struct Kinesis {
 
 impl Kinesis {
     pub(crate) fn new(config: &SdkConfig, stream: StreamName) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(REQUEST_TIMEOUT).build();
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
         let config =
             aws_sdk_kinesis::config::Builder::from(config).timeout_config(timeouts).build();
         Self { client: aws_sdk_kinesis::Client::from_conf(config), stream }
+    }
+
+    /// Returns the stream's ARN.
+    pub(crate) async fn arn(&self) -> Result<String, Failure> {
+        let request = self.client.describe_stream_summary().stream_name(self.stream.as_str());
+        let output = request.send().await.map_err(|error| failure(&error))?;
+        let summary = output.stream_description_summary;
+        summary.map(|summary| summary.stream_arn).ok_or_else(|| Cause::NotAws.into())
     }
 }
 
@@ -140,7 +154,7 @@ impl StreamApi for Kinesis {
                 let output = request.send().await.map_err(|error| read_error(&error))?;
                 shards.extend(output.shards.into_iter().flatten().map(Shard::from));
                 let Some(token) = output.next_token else { return Ok(shards) };
-                // The token stands for the stream and the filter too, which may not go with it.
+                // The token implies the stream and the filter, which must not be sent beside it.
                 request = self.client.list_shards().next_token(token);
             }
         })
@@ -167,7 +181,7 @@ impl StreamApi for Kinesis {
                     .starting_sequence_number(number),
             };
             let output = request.send().await.map_err(|error| read_error(&error))?;
-            output.shard_iterator.ok_or_else(|| ReadError::Passing("it gave no iterator".into()))
+            output.shard_iterator.ok_or_else(|| ReadError::Failed(Cause::NotAws.into()))
         })
     }
 
@@ -221,36 +235,26 @@ impl From<types::Record> for Record {
             sequence_number: record.sequence_number,
             arrival: record.approximate_arrival_timestamp,
             partition_key: record.partition_key.unwrap_or_default(),
+            encryption: record.encryption_type,
             data: record.data.into_inner(),
         }
     }
 }
 
-fn read_error<E>(error: &SdkError<E>) -> ReadError
+fn read_error<E>(error: &SdkError<E, HttpResponse>) -> ReadError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let SdkError::ServiceError(answer) = error else {
-        return ReadError::Passing(format!("no answer: {}", root_cause(error)));
-    };
-    let code = answer.err().code().unwrap_or("error without a code");
-    let text = answer.err().message().map_or(code.to_owned(), |text| format!("{code}: {text}"));
-    match code {
-        "ExpiredIteratorException" => ReadError::Expired,
-        "ProvisionedThroughputExceededException" | "LimitExceededException" => {
-            ReadError::Passing(text)
-        }
-        code if code.contains("Throttl") => ReadError::Passing(text),
-        _ if answer.raw().status().is_client_error() => ReadError::Refused(text),
-        _ => ReadError::Passing(text),
+    let failure = failure(error);
+    match failure.cause() {
+        Cause::ExpiredIterator => ReadError::Expired,
+        _ => ReadError::Failed(failure),
     }
 }
 
-/// The outer errors only say that a request failed.
-fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause
+fn failure<E>(error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    with_profile(Failure::new(Service::Kinesis, error))
 }

@@ -1,0 +1,77 @@
+//! What a user can do about a failure of AWS.
+
+use std::env;
+
+use aws_outcome::{Cause, Class, CredentialsProblem, Failure};
+
+use crate::exit_code::ExitCode;
+
+/// Names the profile in use in what the failure says about credentials.
+pub(crate) fn with_profile(failure: Failure) -> Failure {
+    match env::var("AWS_PROFILE") {
+        Ok(profile) if !profile.is_empty() => failure.with_profile(&profile),
+        _ => failure,
+    }
+}
+
+/// Returns the exit code of a command that the failure ends.
+pub(crate) fn exit_code(failure: &Failure) -> ExitCode {
+    match failure.class() {
+        Class::Retryable => ExitCode::Incomplete,
+        Class::Operator | Class::Request => ExitCode::Operator,
+    }
+}
+
+/// Returns what to do about causes that do not depend on the request: credentials, clock, network.
+pub(crate) fn next_step(cause: Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::Credentials(problem) => return for_credentials(problem),
+        Cause::ExpiredToken => "get new temporary credentials and try again",
+        Cause::ClockSkew => "correct the clock of this machine and try again",
+        Cause::UnknownCa => "set AWS_CA_BUNDLE to the certificates of your network's proxy",
+        Cause::Dns | Cause::Refused | Cause::Connection | Cause::Timeout => {
+            "check the network, the proxy settings and AWS_ENDPOINT_URL"
+        }
+        Cause::NotAws => "check the proxy settings and AWS_ENDPOINT_URL",
+        _ => return None,
+    })
+}
+
+fn for_credentials(problem: CredentialsProblem) -> Option<&'static str> {
+    Some(match problem {
+        CredentialsProblem::NotFound => {
+            "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as for the AWS CLI"
+        }
+        CredentialsProblem::NotLoggedIn | CredentialsProblem::SsoExpired => {
+            "run `aws sso login` for this profile and try again"
+        }
+        CredentialsProblem::Rejected => "check the access key with `aws sts get-caller-identity`",
+        CredentialsProblem::InvalidProfile
+        | CredentialsProblem::ProcessFailed
+        | CredentialsProblem::WebIdentityToken
+        | CredentialsProblem::RoleRejected => {
+            "check the profile with `aws sts get-caller-identity`"
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_must_act_decides_the_exit_code() {
+        for (cause, expected) in [
+            (Cause::Credentials(CredentialsProblem::SsoExpired), ExitCode::Operator),
+            (Cause::AccessDenied, ExitCode::Operator),
+            (Cause::NotFound, ExitCode::Operator),
+            (Cause::ClockSkew, ExitCode::Operator),
+            (Cause::Validation, ExitCode::Operator),
+            (Cause::Throttled, ExitCode::Incomplete),
+            (Cause::Refused, ExitCode::Incomplete),
+        ] {
+            assert_eq!(exit_code(&Failure::from(cause)), expected, "{cause}");
+        }
+    }
+}
