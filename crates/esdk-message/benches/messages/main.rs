@@ -1,4 +1,4 @@
-//! What a message costs, beside the cryptography that it cannot do without ("floor") and beside
+//! The cost of a message, compared with the cryptography that it needs at least ("floor") and with
 //! the AWS Encryption SDK, all with the same materials, in one run.
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails shows it")]
 
@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA512, KeyType, Salt};
+use aws_lc_rs::hmac::{HMAC_SHA512, Key, sign_to_buffer};
 use aws_lc_rs::rand::{SystemRandom, fill};
 use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair, ParsedPublicKey,
@@ -40,14 +40,6 @@ struct Floor {
     sealed: Vec<u8>,
 }
 
-struct Length(usize);
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
 impl Floor {
     fn new(size: usize) -> Self {
         let signing_key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).unwrap();
@@ -66,12 +58,19 @@ impl Floor {
         Self { signing_key, verification_key, signature, bytes, sealed }
     }
 
+    /// HKDF with one extraction, for the commitment and the key.
     fn key(message_id: &[u8; 32]) -> LessSafeKey {
-        let secret = Salt::new(HKDF_SHA512, message_id).extract(&[7; 32]);
-        let mut commitment = [0; 32];
-        secret.expand(&[b"COMMITKEY"], Length(32)).unwrap().fill(&mut commitment).unwrap();
-        black_box(commitment);
-        LessSafeKey::new(UnboundKey::from(secret.expand(&[b"DERIVEKEY"], &AES_256_GCM).unwrap()))
+        let sign = |key: &[u8], data: &[u8]| {
+            let mut block = [0; 64];
+            sign_to_buffer(&Key::new(HMAC_SHA512, key), data, &mut block).unwrap();
+            block
+        };
+        let pseudorandom_key = Key::new(HMAC_SHA512, &sign(message_id, &[7; 32]));
+        let mut block = [0; 64];
+        sign_to_buffer(&pseudorandom_key, b"COMMITKEY\x01", &mut block).unwrap();
+        black_box(block);
+        sign_to_buffer(&pseudorandom_key, b"\x04\x78DERIVEKEY\x01", &mut block).unwrap();
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &block[..32]).unwrap())
     }
 
     fn encrypt(&self, suite: Suite) -> Vec<u8> {
