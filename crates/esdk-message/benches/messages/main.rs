@@ -37,7 +37,7 @@ struct Floor {
     verification_key: ParsedPublicKey,
     signature: Vec<u8>,
     bytes: Vec<u8>,
-    sealed: Vec<u8>,
+    ciphertext: Vec<u8>,
 }
 
 impl Floor {
@@ -47,15 +47,15 @@ impl Floor {
         let verification_key = ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, point).unwrap();
         let bytes = vec![7; size];
         let signature = signing_key.sign(&SystemRandom::new(), &bytes).unwrap().as_ref().to_vec();
-        let mut sealed = bytes.clone();
+        let mut ciphertext = bytes.clone();
         Self::key(&[0; 32])
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key([0; 12]),
                 Aad::empty(),
-                &mut sealed,
+                &mut ciphertext,
             )
             .unwrap();
-        Self { signing_key, verification_key, signature, bytes, sealed }
+        Self { signing_key, verification_key, signature, bytes, ciphertext }
     }
 
     /// HKDF with one extraction, for the commitment and the key.
@@ -95,7 +95,7 @@ impl Floor {
         if suite == Suite::Signed {
             self.verification_key.verify_sig(&self.bytes, &self.signature).unwrap();
         }
-        let mut message = self.sealed.clone();
+        let mut message = self.ciphertext.clone();
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         Self::key(&[0; 32]).open_in_place(nonce, Aad::empty(), &mut message).unwrap();
         message
