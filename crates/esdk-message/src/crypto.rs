@@ -1,4 +1,4 @@
-//! Keys of one message, and what its parts are authenticated with.
+//! The keys of one message, and the additional authenticated data of its parts.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;
@@ -50,12 +50,12 @@ pub(crate) fn derive(
     Ok((commitment, MessageKey(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_slice())?))))
 }
 
-/// The key of one message. The IVs of its parts are fixed: 0 for the header, the sequence number
-/// for a frame. So a message key must never encrypt twice.
+/// The key of one message. The IVs that it encrypts with are fixed, 0 for the header and the
+/// sequence number for a frame, so that it must never encrypt a second message.
 pub(crate) struct MessageKey(LessSafeKey);
 
 impl MessageKey {
-    /// The tag over a header.
+    /// Calculates the tag of a header.
     pub(crate) fn authenticate(&self, header: &[u8]) -> Result<[u8; TAG_LEN], Unspecified> {
         let mut tag = [0; TAG_LEN];
         self.0.seal_out_of_place_scatter(
@@ -74,7 +74,7 @@ impl MessageKey {
     }
 
     /// Encrypts `plaintext` into `ciphertext` of the same length.
-    pub(crate) fn seal(
+    pub(crate) fn encrypt(
         &self,
         part: &PartId<'_>,
         plaintext: &[u8],
@@ -88,7 +88,7 @@ impl MessageKey {
 
     /// Decrypts `ciphertext` into `plaintext` of the same length, with the IV of the message. Writers
     /// use the sequence number; the specification asks for no more than a unique IV.
-    pub(crate) fn open(
+    pub(crate) fn decrypt(
         &self,
         part: &PartId<'_>,
         iv: [u8; IV_LEN],
@@ -102,7 +102,7 @@ impl MessageKey {
     }
 }
 
-/// What identifies a part of a body.
+/// The identity of a part, which its tag covers.
 pub(crate) struct PartId<'a> {
     pub(crate) message_id: &'a MessageId,
     pub(crate) kind: Kind,

@@ -198,7 +198,7 @@ impl<B: AsRef<[u8]>> UnverifiedMessage<B> {
                 kind: part.kind,
                 sequence_number: part.sequence_number,
             };
-            key.open(&id, part.iv, part.ciphertext, part.tag, decrypted)
+            key.decrypt(&id, part.iv, part.ciphertext, part.tag, decrypted)
                 .map_err(|_| Error::BodyTag { at: part.at })?;
             rest = unused;
         }

@@ -113,7 +113,7 @@ impl EncryptionKey {
         frame_length: u32,
         message_id: &MessageId,
     ) -> Result<Vec<u8>, Error> {
-        let frames = Frames::of(plaintext, frame_length)?;
+        let frames = Frames::divide(plaintext, frame_length)?;
         let (commitment, key) = derive(self.suite, &self.data_key, message_id)?;
         let mut message = Vec::with_capacity(self.header_len() + frames.len() + self.footer_len());
         self.write_header(&mut message, message_id, frame_length, &commitment);
@@ -186,7 +186,7 @@ struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    fn of(plaintext: &'a [u8], frame_length: u32) -> Result<Self, Error> {
+    fn divide(plaintext: &'a [u8], frame_length: u32) -> Result<Self, Error> {
         let size = usize::try_from(frame_length).unwrap_or(usize::MAX);
         if size == 0 {
             return Err(Error::Unencodable("the frame length is zero"));
@@ -200,7 +200,7 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// Bytes of the body.
+    /// Returns the length of the body in bytes.
     fn len(&self) -> usize {
         let regular: usize = self.regular.clone().map(|frame| frame.len() + FRAME_OVERHEAD).sum();
         regular + self.last.len() + FINAL_FRAME_OVERHEAD
@@ -230,7 +230,7 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// Encrypted content and its tag, written where they belong: the plaintext is not copied.
+/// Writes encrypted content and its tag where they belong, without a copy of the plaintext.
 fn write_content(
     message: &mut Vec<u8>,
     key: &MessageKey,
@@ -240,5 +240,5 @@ fn write_content(
     let start = message.len();
     message.resize(start + plaintext.len() + TAG_LEN, 0);
     let (ciphertext, tag) = message[start..].split_at_mut(plaintext.len());
-    Ok(key.seal(part, plaintext, ciphertext, tag)?)
+    Ok(key.encrypt(part, plaintext, ciphertext, tag)?)
 }

@@ -83,6 +83,8 @@ mod tests {
 
     use super::*;
 
+    type Derive = fn(&[u8], &[u8], [Output<'_>; 2]) -> Result<(), Unspecified>;
+
     proptest! {
         #[test]
         fn one_extraction_derives_the_keys_of_the_library(
@@ -91,7 +93,7 @@ mod tests {
             suite_id: [u8; 2],
         ) {
             let label = [&suite_id, b"DERIVEKEY".as_slice()].concat();
-            let derive = |derive: fn(&[u8], &[u8], [Output<'_>; 2]) -> Result<(), Unspecified>| {
+            let derive = |derive: Derive| {
                 let (mut commitment, mut key) = ([0; OUTPUT_LEN], [0; OUTPUT_LEN]);
                 let outputs: [Output<'_>; 2] = [(b"COMMITKEY", &mut commitment), (&label, &mut key)];
                 derive(&secret, &salt, outputs).expect("HKDF works");

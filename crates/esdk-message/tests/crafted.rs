@@ -84,6 +84,45 @@ fn the_iv_is_authenticated() {
     }
 }
 
+/// Damages the header, the body and the signature, and mends them one after the other.
+#[test]
+fn the_first_failing_step_is_reported() {
+    let [message, _] = messages(&materials(Suite::Signed), [[9; 12]; 3]);
+    let mut bytes = message.bytes();
+    let find = |what: &[u8]| bytes.windows(what.len()).position(|window| window == what).unwrap();
+    let (header, body, signature) = (find(b"records"), find(&[9; 12]), bytes.len() - 1);
+    let tag = body - 4 - 16;
+    for at in [tag - 1, header, body, signature] {
+        bytes[at] ^= 1;
+    }
+    let mut mend = |at: usize| {
+        let error = decrypt_with_context(&bytes, &[]).map(drop);
+        bytes[at] ^= 1;
+        error
+    };
+    assert_eq!(mend(tag - 1), Err(Error::Commitment));
+    assert_eq!(mend(header), Err(Error::HeaderTag));
+    assert_eq!(mend(body), Err(Error::BodyTag { at: body - 4 }));
+    assert_eq!(mend(signature), Err(Error::Signature));
+    assert_eq!(mend(signature), Ok(()));
+}
+
+#[test]
+fn a_suite_decides_on_the_signature() {
+    let [unsigned, _] = messages(&materials(Suite::Unsigned), [[9; 12]; 3]);
+    let [signed, _] = messages(&materials(Suite::Signed), [[9; 12]; 3]);
+    let (unsigned, signed) = (unsigned.bytes(), signed.bytes());
+    let signed = UnverifiedMessage::parse(signed, Limits::default()).unwrap();
+    let unsigned = UnverifiedMessage::parse(unsigned, Limits::default()).unwrap();
+    let point = signed.verification_key().unwrap().unwrap();
+    let with_point = DecryptionKey::new(&DATA_KEY, Some(&point)).unwrap();
+    let without = DecryptionKey::new(&DATA_KEY, None).unwrap();
+    assert_eq!(*signed.decrypt(&with_point).unwrap().plaintext, *PLAINTEXT);
+    assert_eq!(*unsigned.decrypt(&without).unwrap().plaintext, *PLAINTEXT);
+    assert_eq!(signed.decrypt(&without).unwrap_err(), Error::SuiteMismatch);
+    assert_eq!(unsigned.decrypt(&with_point).unwrap_err(), Error::SuiteMismatch);
+}
+
 /// Writers leave pairs out of the header that readers must supply.
 #[test]
 fn required_context_is_authenticated_and_returned() {

@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 use esdk_message::{
-    DecryptionKey, EncryptedDataKey, EncryptionKey, Error, Limits, PUBLIC_KEY_CONTEXT_KEY, Suite,
-    UnverifiedMessage,
+    DecryptionKey, EncryptedDataKey, EncryptionKey, Error, InvalidSuite, Limits,
+    PUBLIC_KEY_CONTEXT_KEY, Suite, UnverifiedMessage,
 };
 use proptest::prelude::*;
 
@@ -95,13 +95,25 @@ fn keys(count: u16) -> Vec<u8> {
 }
 
 #[test]
-fn a_header_says_what_it_holds() {
+fn a_header_tells_its_fields() {
     let bytes = Header { keys: keys(3), ..Header::default() }.bytes();
     let message = UnverifiedMessage::parse(&bytes, Limits::default()).unwrap();
     assert_eq!(message.suite(), Suite::Unsigned);
     assert!(message.encryption_context().eq([("stream", "records")]));
     assert!(message.encrypted_data_keys().eq([KEY; 3]));
     assert_eq!(message.verification_key().unwrap(), None);
+}
+
+#[test]
+fn suites_have_names() {
+    for (suite, name) in [(Suite::Signed, "signed"), (Suite::Unsigned, "unsigned")] {
+        assert_eq!(suite.to_string(), name);
+        assert_eq!(name.parse(), Ok(suite));
+    }
+    for name in ["", "Signed", "signed ", "0x0478"] {
+        assert_eq!(name.parse::<Suite>(), Err(InvalidSuite));
+    }
+    assert_eq!(Suite::default(), Suite::Signed);
 }
 
 /// The suites of format version 1.
@@ -214,6 +226,9 @@ fn lengths_and_types_of_the_content_are_checked() {
     assert_eq!(with(2, 0).reason(), "it is 0 in a framed message");
     assert_eq!(with(1, 1).reason(), "it is not 0 in a message without frames");
     assert_eq!(Header { keys: vec![0, 0], ..Header::default() }.reason(), "there are none");
+    let body = [[0; 12].as_slice(), &((1_u64 << 36) - 31).to_be_bytes(), &[0; 16]].concat();
+    let unframed = Header { content_type: 1, frame_length: 0, body, ..Header::default() };
+    assert_eq!(unframed.reason(), "it is above 2^36 - 32");
 }
 
 #[test]
@@ -316,32 +331,12 @@ fn encryption_key() -> EncryptionKey {
 }
 
 #[test]
-fn another_data_key_does_not_keep_the_commitment() {
+fn another_data_key_fails_the_commitment() {
     let bytes = encryption_key().encrypt(b"plaintext", 4).unwrap();
     let message = UnverifiedMessage::parse(&bytes, Limits::default()).unwrap();
     let decrypt = |key: u8| message.decrypt(&DecryptionKey::new(&[key; 32], None).unwrap());
     assert_eq!(*decrypt(7).unwrap().plaintext, *b"plaintext");
     assert_eq!(decrypt(8).unwrap_err(), Error::Commitment);
-}
-
-#[test]
-fn what_cannot_be_encoded_is_refused() {
-    let new =
-        |data_key: &[u8], signing_key: Option<&[u8]>, context: &[(&str, &str)], keys: &[_]| {
-            EncryptionKey::new(data_key, signing_key, context.iter().copied(), keys).unwrap_err()
-        };
-    assert_eq!(new(&[7; 31], None, &[], &[KEY]), Error::Key("data key"));
-    let unencodable = |error| matches!(error, Error::Unencodable(_));
-    let bad_context = |error| matches!(error, Error::InvalidContext(_));
-    assert!(unencodable(new(&[7; 32], None, &[], &[])));
-    assert!(bad_context(new(&[7; 32], None, &[("a", "1"), ("a", "2")], &[KEY])));
-    assert!(bad_context(new(&[7; 32], None, &[("aws-crypto-a", "1")], &[KEY])));
-    assert!(unencodable(new(&[7; 32], None, &[("a", &"x".repeat(1 << 16))], &[KEY])));
-    assert!(bad_context(new(&[7; 32], Some(&[1]), &[], &[KEY])));
-    let context = [(PUBLIC_KEY_CONTEXT_KEY, "not the signing key's")];
-    assert_eq!(new(&[7; 32], Some(&[1]), &context, &[KEY]), Error::Key("signing key"));
-    assert!(unencodable(encryption_key().encrypt(b"plaintext", 0).unwrap_err()));
-    assert!(DecryptionKey::new(&[7; 32], Some(&[2; 49])).is_err());
 }
 
 #[test]

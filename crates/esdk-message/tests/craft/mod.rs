@@ -13,7 +13,7 @@ pub(crate) const UNFRAMED: u8 = 1;
 
 const MESSAGE_ID: [u8; 32] = [0x1D; 32];
 
-/// What the data key, the context and the encrypted data keys of a message are.
+/// The data key, the context and the encrypted data keys of a message.
 #[derive(Clone)]
 pub(crate) struct Materials {
     pub(crate) suite: Suite,
@@ -82,7 +82,7 @@ impl Message {
         let mut message = self.header(&commitment);
         let mut authenticated = message.clone();
         authenticated.extend(pairs(&self.materials.required));
-        message.extend(seal(&key, [0; 12], &authenticated, &[]));
+        message.extend(encrypt(&key, [0; 12], &authenticated, &[]));
         for part in &self.parts {
             self.write_part(&mut message, &key, part);
         }
@@ -141,16 +141,16 @@ impl Message {
             (_, true) => message.extend(u32::try_from(length).unwrap().to_be_bytes()),
             (_, false) => {}
         }
-        message.extend(seal(key, part.iv, &aad, &part.plaintext));
+        message.extend(encrypt(key, part.iv, &aad, &part.plaintext));
     }
 }
 
-/// Ciphertext and tag.
-fn seal(key: &LessSafeKey, iv: [u8; 12], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
-    let mut sealed = plaintext.to_vec();
+/// Returns the ciphertext and its tag.
+fn encrypt(key: &LessSafeKey, iv: [u8; 12], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
+    let mut ciphertext = plaintext.to_vec();
     let nonce = Nonce::assume_unique_for_key(iv);
-    key.seal_in_place_append_tag(nonce, Aad::from(aad), &mut sealed).unwrap();
-    sealed
+    key.seal_in_place_append_tag(nonce, Aad::from(aad), &mut ciphertext).unwrap();
+    ciphertext
 }
 
 struct Length;
@@ -161,12 +161,12 @@ impl KeyType for Length {
     }
 }
 
-/// Bytes behind their length.
+/// Writes bytes behind their length.
 pub(crate) fn field(bytes: &[u8]) -> Vec<u8> {
     [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
 }
 
-/// The serialization of an encryption context.
+/// Serializes an encryption context.
 pub(crate) fn pairs(pairs: &[(String, String)]) -> Vec<u8> {
     if pairs.is_empty() {
         return Vec::new();
