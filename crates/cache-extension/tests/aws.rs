@@ -9,8 +9,8 @@ use std::time::Duration;
 use aws_config::BehaviorVersion;
 use aws_sdk_ssm::config::{Credentials, SharedCredentialsProvider};
 use cache_extension::{
-    Aws, Entry, Item, KeyAttribute, KeyValue, Kind, Load, LoadError, Parameter, Request as Wanted,
-    Source, Upstream, Want,
+    Aws, Entry, Freshness, Item, KeyAttribute, KeyValue, Kind, Load, LoadError, Parameter,
+    Request as Wanted, Source, Upstream,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -92,7 +92,7 @@ async fn started(requests: &[Wanted], script: Vec<Behaviour>) -> (Aws, Arc<Servi
 const TTL: Duration = Duration::from_secs(1);
 
 fn wanted(source: Source) -> Wanted {
-    Wanted { source, ttl: TTL, want: Want::Fresh }
+    Wanted { source, ttl: TTL, freshness: Freshness::Cached }
 }
 
 fn named(names: &[&str]) -> Vec<Wanted> {

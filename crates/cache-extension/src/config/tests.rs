@@ -26,7 +26,7 @@ fn parsed(text: &str) -> Vec<Entry> {
 }
 
 fn error(text: &str) -> String {
-    parse(text, "eu-west-1", TTL).unwrap_err().of_file(Path::new("c.yaml")).to_string()
+    parse(text, "eu-west-1", TTL).unwrap_err().in_file(Path::new("c.yaml")).to_string()
 }
 
 #[test]
