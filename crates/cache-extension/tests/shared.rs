@@ -9,9 +9,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::AttributeValue;
 use cache_extension::{
-    Freshness, Kind, Load, LoadError, ManualClock, Parameter, Request, SharedTable, SharedTier,
-    Source, Upstream, Value,
+    Freshness, Kind, Load, LoadError, Parameter, Request, SharedTable, SharedTier, Source,
+    Upstream, Value,
 };
+use dynamodb_cache::ManualClock;
 use fake_aws::{FakeAws, Fault, KeyType, Operation, Rule, Service as AwsService};
 use futures::future::{BoxFuture, join_all};
 

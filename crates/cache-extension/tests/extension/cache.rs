@@ -57,7 +57,7 @@ async fn a_load_that_ends_without_a_result_fails_those_who_wait_and_nobody_after
     fixture.service.panic_once();
     assert_eq!(
         fixture.get(0).await,
-        Err(LoadError::Unavailable("the load was given up".to_owned()))
+        Err(LoadError::Unavailable("the load was cancelled".to_owned()))
     );
     fixture.get(0).await.unwrap();
 }
