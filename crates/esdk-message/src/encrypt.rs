@@ -1,4 +1,4 @@
-//! Encoding.
+//! Encrypting.
 
 use std::fmt;
 
@@ -7,31 +7,35 @@ use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use zeroize::Zeroizing;
 
-use crate::context::{EncryptedDataKey, PUBLIC_KEY_CONTEXT_KEY, check_keys, serialize};
+use crate::context::{
+    EncryptedDataKey, PUBLIC_KEY_CONTEXT_KEY, check_keys, pairs, serialize, serialize_required,
+};
 use crate::crypto::{
-    COMMITMENT_LEN, DataKey, FRAME_OVERHEAD, Kind, MESSAGE_ID_LEN, MessageId, MessageKey, Part,
+    COMMITMENT_LEN, DataKey, FRAME_OVERHEAD, Kind, MESSAGE_ID_LEN, MessageId, MessageKey, PartId,
     TAG_LEN, derive,
 };
 use crate::error::Error;
+use crate::reader::Reader;
 use crate::suite::Suite;
 use crate::{FINAL_FRAME_MARK, FRAMED, VERSION};
 
 /// Longest ECDSA signature on P-384 in its ASN.1 form, in bytes.
 const MAX_SIGNATURE_LEN: usize = 104;
-/// A final frame's mark and length on top.
+/// Bytes of a final frame beside its content: a mark and the content's length on top.
 const FINAL_FRAME_OVERHEAD: usize = FRAME_OVERHEAD + 4 + 4;
 
-/// A data key prepared for encoding any number of messages.
+/// A data key prepared for encrypting any number of messages. Zeroized on drop.
 ///
-/// Everything that is the same for all of them is done once: the encryption context and the
-/// encrypted data keys are serialized, the signing key is parsed. Keys are zeroized on drop.
+/// Work that all messages share is done once: the encryption context and the encrypted data keys
+/// are serialized, and the signing key is parsed.
 pub struct EncryptionKey {
     suite: Suite,
     data_key: DataKey,
     /// The header's fields from the context to the encrypted data keys.
     context_and_keys: Vec<u8>,
+    /// Pairs that are authenticated with the header, but not part of it.
+    required_context: Vec<u8>,
     signing_key: Option<EcdsaKeyPair>,
 }
 
@@ -44,12 +48,12 @@ impl fmt::Debug for EncryptionKey {
 impl EncryptionKey {
     /// Prepares a data key of 32 bytes.
     ///
-    /// A `signing_key`, the DER of a P-384 private key (SEC 1 or PKCS #8), chooses the signed
-    /// suite. The context must then hold its public key under [`PUBLIC_KEY_CONTEXT_KEY`], and
-    /// otherwise no key that begins with `aws-crypto-`.
+    /// A `signing_key`, the DER of a P-384 private key (SEC 1 or PKCS #8), selects the signed suite.
+    /// The context must then hold its public key, base64 of the compressed point, under
+    /// [`PUBLIC_KEY_CONTEXT_KEY`]. No other key may begin with `aws-crypto-`.
     ///
     /// # Errors
-    /// [`Error::Key`] or [`Error::Unencodable`] says what is wrong.
+    /// [`Error::Key`], [`Error::InvalidContext`] or [`Error::Unencodable`] names what is wrong.
     pub fn new<'a>(
         data_key: &[u8],
         signing_key: Option<&[u8]>,
@@ -58,24 +62,41 @@ impl EncryptionKey {
     ) -> Result<Self, Error> {
         let context: Vec<_> = encryption_context.into_iter().collect();
         let suite = if signing_key.is_some() { Suite::Signed } else { Suite::Unsigned };
-        let keys = context.iter().map(|(key, _)| *key).collect();
-        check_keys(suite, keys).map_err(Error::Unencodable)?;
+        check_keys(suite, context.iter().map(|(key, _)| *key)).map_err(Error::InvalidContext)?;
         let signing_key = signing_key.map(|der| parse_signing_key(der, &context)).transpose()?;
         Ok(Self {
             suite,
-            data_key: Zeroizing::new(data_key.try_into().map_err(|_| Error::Key("data key"))?),
+            data_key: DataKey::new(data_key)?,
             context_and_keys: serialize(context, encrypted_data_keys)?,
+            required_context: Vec::new(),
             signing_key,
         })
     }
 
-    /// The suite of the messages.
+    /// Adds pairs that messages authenticate but do not store ("required encryption context keys").
+    /// Readers must supply them: see
+    /// [`decrypt_with_context`](crate::UnverifiedMessage::decrypt_with_context).
+    ///
+    /// # Errors
+    /// [`Error::InvalidContext`] if a key is repeated, stored as well, or begins with `aws-crypto-`;
+    /// [`Error::Unencodable`] if a key or value is longer than 65,535 bytes.
+    pub fn with_required_context<'a>(
+        mut self,
+        required: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Error> {
+        let stored = pairs(&mut Reader::new(&self.context_and_keys))?;
+        let stored = stored.flatten().map(|(key, _)| key);
+        self.required_context = serialize_required(required.into_iter().collect(), stored)?;
+        Ok(self)
+    }
+
+    /// Returns the suite of the messages.
     #[must_use]
     pub fn suite(&self) -> Suite {
         self.suite
     }
 
-    /// Encodes `plaintext` in frames of `frame_length` bytes.
+    /// Encrypts `plaintext` in frames of `frame_length` bytes.
     ///
     /// # Errors
     /// [`Error::Unencodable`] if the frame length is zero or there would be more than 2^32 - 1
@@ -92,11 +113,14 @@ impl EncryptionKey {
         frame_length: u32,
         message_id: &MessageId,
     ) -> Result<Vec<u8>, Error> {
-        let frames = Frames::of(plaintext, frame_length)?;
+        let frames = Frames::divide(plaintext, frame_length)?;
         let (commitment, key) = derive(self.suite, &self.data_key, message_id)?;
         let mut message = Vec::with_capacity(self.header_len() + frames.len() + self.footer_len());
         self.write_header(&mut message, message_id, frame_length, &commitment);
+        let header_len = message.len();
+        message.extend(&self.required_context);
         let tag = key.authenticate(&message)?;
+        message.truncate(header_len);
         message.extend(tag);
         frames.write(&mut message, &key, message_id)?;
         self.write_footer(&mut message)?;
@@ -150,7 +174,7 @@ fn parse_signing_key(der: &[u8], context: &[(&str, &str)]) -> Result<EcdsaKeyPai
     let in_context = context.iter().find(|(name, _)| *name == PUBLIC_KEY_CONTEXT_KEY);
     match in_context {
         Some((_, value)) if *value == BASE64_STANDARD.encode(point.as_ref()) => Ok(key),
-        _ => Err(Error::Unencodable("aws-crypto-public-key is not the signing key's")),
+        _ => Err(Error::InvalidContext("aws-crypto-public-key is not the signing key's")),
     }
 }
 
@@ -162,7 +186,7 @@ struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    fn of(plaintext: &'a [u8], frame_length: u32) -> Result<Self, Error> {
+    fn divide(plaintext: &'a [u8], frame_length: u32) -> Result<Self, Error> {
         let size = usize::try_from(frame_length).unwrap_or(usize::MAX);
         if size == 0 {
             return Err(Error::Unencodable("the frame length is zero"));
@@ -176,7 +200,7 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// Bytes of the body.
+    /// Returns the length of the body in bytes.
     fn len(&self) -> usize {
         let regular: usize = self.regular.clone().map(|frame| frame.len() + FRAME_OVERHEAD).sum();
         regular + self.last.len() + FINAL_FRAME_OVERHEAD
@@ -189,14 +213,14 @@ impl<'a> Frames<'a> {
         key: &MessageKey,
         message_id: &MessageId,
     ) -> Result<(), Error> {
-        let mut part = Part { message_id, kind: Kind::Frame, sequence_number: 0 };
+        let mut part = PartId { message_id, kind: Kind::Frame, sequence_number: 0 };
         for frame in self.regular {
             part.sequence_number += 1;
             message.extend(part.sequence_number.to_be_bytes());
             message.extend(part.iv());
             write_content(message, key, &part, frame)?;
         }
-        part = Part { kind: Kind::FinalFrame, sequence_number: part.sequence_number + 1, ..part };
+        part = PartId { kind: Kind::FinalFrame, sequence_number: part.sequence_number + 1, ..part };
         message.extend(FINAL_FRAME_MARK.to_be_bytes());
         message.extend(part.sequence_number.to_be_bytes());
         message.extend(part.iv());
@@ -206,15 +230,15 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// Encrypted content and its tag, written where they belong: the plaintext is not copied.
+/// Writes encrypted content and its tag where they belong, without a copy of the plaintext.
 fn write_content(
     message: &mut Vec<u8>,
     key: &MessageKey,
-    part: &Part<'_>,
+    part: &PartId<'_>,
     plaintext: &[u8],
 ) -> Result<(), Error> {
     let start = message.len();
     message.resize(start + plaintext.len() + TAG_LEN, 0);
     let (ciphertext, tag) = message[start..].split_at_mut(plaintext.len());
-    Ok(key.seal(part, plaintext, ciphertext, tag)?)
+    Ok(key.encrypt(part, plaintext, ciphertext, tag)?)
 }

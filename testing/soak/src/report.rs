@@ -1,4 +1,4 @@
-//! What a run came to.
+//! Reports of runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,70 +6,74 @@ use std::time::Duration;
 
 use fake_aws::{Calls, Faults, Operation};
 
+use crate::environment::{Environment, REGIONS};
 use crate::function::Invocations;
 use crate::ledger::{Account, Ledger};
 use crate::plan::Plan;
-use crate::stage::{REGIONS, Stage};
 
-/// Problems that are shown one by one.
+/// Maximum number of problems listed.
 const SHOWN: usize = 20;
 
-/// What a run came to. Its text is a report.
+/// Results of a run. Its `Display` is a report for people.
 #[derive(Debug, Default)]
-pub struct Figures {
-    /// Records that were pushed.
+pub struct RunReport {
+    /// Records pushed.
     pub records: usize,
-    /// From the first to the last, without the accounting.
+    /// Time from the first record to the last, without the accounting.
     pub elapsed: Duration,
-    /// What each Region came to, in the order of [`REGIONS`].
-    pub regions: [RegionFigures; REGIONS.len()],
-    /// What is not as it should be. Every record is accounted for if there is nothing.
+    /// Results of each Region, in the order of [`REGIONS`].
+    pub regions: [RegionReport; REGIONS.len()],
+    /// Errors in the accounts. If the list is empty, every record is accounted for.
     pub problems: Vec<String>,
-    /// Calls of all Regions, with the faults among them.
+    /// Calls and injected faults of all Regions.
     calls: BTreeMap<Operation, Calls>,
 }
 
-/// What a run came to in one Region. Written, quarantined and handed back are together the records
-/// that were pushed.
+/// Results of a run in one Region. Written, quarantined and undelivered records are all that were
+/// pushed.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct RegionFigures {
+pub struct RegionReport {
     /// Records that the stream acknowledged and the table has.
     pub written: u64,
     /// Records that the stream acknowledged and the quarantine has.
     pub quarantined: u64,
-    /// Records that the pusher handed back.
-    pub handed_back: u64,
-    /// Those of them that the table has all the same.
-    pub handed_back_and_written: u64,
-    /// Records that were delivered to the function once more.
+    /// Records that the pusher returned as undelivered.
+    pub undelivered: u64,
+    /// Undelivered records that the table has nevertheless.
+    pub undelivered_and_written: u64,
+    /// Deliveries of a record to the function after the first one.
     pub redelivered: u64,
     /// Invocations of the function.
     pub invocations: u64,
-    /// Invocations that were made to fail before the consumer or after it.
+    /// Invocations failed on purpose, before or after the consumer.
     pub failed_invocations: u64,
 }
 
-impl Figures {
+impl RunReport {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self { records: plan.records, ..Self::default() }
     }
 
-    /// Adds what a shard of a Region came to.
+    /// Adds the counts of a Region's shard.
     pub(crate) fn add(&mut self, region: usize, shard: Invocations) {
-        let figures = &mut self.regions[region];
-        figures.invocations += shard.invocations;
-        figures.redelivered += shard.received - shard.done - shard.discarded;
-        figures.failed_invocations += shard.failed_before + shard.failed_after;
+        let report = &mut self.regions[region];
+        report.invocations += shard.invocations;
+        report.redelivered += shard.received - shard.done - shard.discarded;
+        report.failed_invocations += shard.failed_before + shard.failed_after;
     }
 
-    pub(crate) fn finish(&mut self, stage: &Stage, ledger: &Ledger) -> anyhow::Result<()> {
+    pub(crate) fn finish(
+        &mut self,
+        environment: &Environment,
+        ledger: &Ledger,
+    ) -> anyhow::Result<()> {
         for (region, name) in REGIONS.iter().enumerate() {
-            let account = ledger.account(stage, region)?;
+            let account = ledger.account(environment, region)?;
             self.regions[region].take(&account);
             let problems = account.problems.iter();
             self.problems.extend(problems.map(|problem| format!("{name}: {problem}")));
         }
-        self.calls = calls(stage.aws.faults());
+        self.calls = calls(environment.aws.faults());
         Ok(())
     }
 
@@ -78,12 +82,12 @@ impl Figures {
     }
 }
 
-impl RegionFigures {
+impl RegionReport {
     fn take(&mut self, account: &Account) {
         self.written = account.written;
         self.quarantined = account.quarantined;
-        self.handed_back = account.handed_back;
-        self.handed_back_and_written = account.handed_back_and_written;
+        self.undelivered = account.undelivered;
+        self.undelivered_and_written = account.undelivered_and_written;
     }
 }
 
@@ -97,13 +101,13 @@ fn calls(faults: &Faults) -> BTreeMap<Operation, Calls> {
     sums
 }
 
-impl fmt::Display for Figures {
+impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.elapsed.as_secs_f64();
         let rate = self.records as f64 / seconds;
         writeln!(f, "{} records in {seconds:.1} s, {rate:.0} records/s", self.records)?;
-        for (region, figures) in REGIONS.iter().zip(&self.regions) {
-            writeln!(f, "  {region}: {figures}")?;
+        for (region, report) in REGIONS.iter().zip(&self.regions) {
+            writeln!(f, "  {region}: {report}")?;
         }
         let kms = [Operation::GenerateDataKey, Operation::Encrypt, Operation::Decrypt];
         let kms = kms.map(|operation| format!("{operation:?} {}", self.calls_of(operation)));
@@ -121,16 +125,16 @@ impl fmt::Display for Figures {
     }
 }
 
-impl fmt::Display for RegionFigures {
+impl fmt::Display for RegionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} written, {} quarantined, {} handed back ({} of them written too), {} redelivered, \
+            "{} written, {} quarantined, {} undelivered ({} of them written), {} redelivered, \
              {} invocations, {} of them failed on purpose",
             self.written,
             self.quarantined,
-            self.handed_back,
-            self.handed_back_and_written,
+            self.undelivered,
+            self.undelivered_and_written,
             self.redelivered,
             self.invocations,
             self.failed_invocations,

@@ -8,7 +8,8 @@ use aws_esdk::material_providers::types::cryptographic_materials_manager::Crypto
 use aws_esdk::material_providers::types::material_providers_config::MaterialProvidersConfig;
 use aws_esdk::material_providers::types::{
     AesWrappingAlg, AlgorithmSuiteId, CommitmentPolicy, DecryptionMaterials,
-    EncryptedDataKey as VendorKey, EncryptionMaterials, EsdkAlgorithmSuiteId, EsdkCommitmentPolicy,
+    EncryptedDataKey as AwsEsdkKey, EncryptionMaterials, EsdkAlgorithmSuiteId,
+    EsdkCommitmentPolicy,
 };
 use aws_esdk::{AwsEncryptionSdkConfig, Client};
 use aws_smithy_types::Blob;
@@ -18,13 +19,13 @@ use esdk_message::{
 
 pub(crate) type Context = HashMap<String, String>;
 
-pub(crate) struct Vendor {
+pub(crate) struct Reference {
     client: Client,
     /// Where materials come from.
     pub(crate) cmm: CryptographicMaterialsManagerRef,
 }
 
-impl Vendor {
+impl Reference {
     /// With this many wrapping keys, and so encrypted data keys in a message.
     pub(crate) async fn new(keys: u8) -> Self {
         let config = MaterialProvidersConfig::builder().build().unwrap();
@@ -56,15 +57,25 @@ impl Vendor {
     ) -> Vec<u8> {
         let request =
             self.client.encrypt().materials_manager(self.cmm.clone()).plaintext(plaintext);
-        let request = request.encryption_context(context.clone()).algorithm_suite_id(vendor(suite));
+        let request =
+            request.encryption_context(context.clone()).algorithm_suite_id(suite_id(suite));
         let output = request.frame_length(i64::from(frame_length)).send().await.unwrap();
         output.ciphertext.unwrap().into_inner()
     }
 
-    /// `None` if the SDK refuses the message.
+    /// Returns `None` if the SDK refuses the message.
     pub(crate) async fn decrypt(&self, message: &[u8]) -> Option<(Vec<u8>, Context)> {
+        self.decrypt_reproducing(message, &Context::new()).await
+    }
+
+    /// Like `decrypt`, with pairs of the context that the message does not store.
+    pub(crate) async fn decrypt_reproducing(
+        &self,
+        message: &[u8],
+        reproduced: &Context,
+    ) -> Option<(Vec<u8>, Context)> {
         let request = self.client.decrypt().materials_manager(self.cmm.clone()).ciphertext(message);
-        let output = request.send().await.ok()?;
+        let output = request.encryption_context(reproduced.clone()).send().await.ok()?;
         Some((output.plaintext?.into_inner(), output.encryption_context?))
     }
 
@@ -75,7 +86,7 @@ impl Vendor {
     pub(crate) async fn materials(&self, suite: Suite, context: &Context) -> EncryptionMaterials {
         let request = self.cmm.get_encryption_materials();
         let output = request
-            .algorithm_suite_id(AlgorithmSuiteId::Esdk(vendor(suite)))
+            .algorithm_suite_id(AlgorithmSuiteId::Esdk(suite_id(suite)))
             .commitment_policy(policy())
             .encryption_context(context.clone())
             .send()
@@ -83,14 +94,15 @@ impl Vendor {
         output.unwrap().encryption_materials.unwrap()
     }
 
-    /// The SDK's materials for what a message's header says.
+    /// Returns the SDK's materials for a message's header.
     pub(crate) async fn decryption_materials(
         &self,
-        message: &UnverifiedMessage<'_>,
+        message: &UnverifiedMessage<impl AsRef<[u8]>>,
+        reproduced: &Context,
     ) -> Option<DecryptionMaterials> {
-        let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
-        let keys = message.encrypted_data_keys().iter().map(|key| {
-            VendorKey::builder()
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        let keys = message.encrypted_data_keys().map(|key| {
+            AwsEsdkKey::builder()
                 .key_provider_id(key.provider_id)
                 .key_provider_info(Blob::new(key.provider_info))
                 .ciphertext(Blob::new(key.ciphertext))
@@ -99,20 +111,31 @@ impl Vendor {
         });
         let request = self.cmm.decrypt_materials();
         let output = request
-            .algorithm_suite_id(AlgorithmSuiteId::Esdk(vendor(message.suite())))
+            .algorithm_suite_id(AlgorithmSuiteId::Esdk(suite_id(message.suite())))
             .commitment_policy(policy())
-            .encryption_context(message.encryption_context().iter().map(owned).collect::<Context>())
+            .encryption_context(message.encryption_context().map(owned).collect::<Context>())
+            .reproduced_encryption_context(reproduced.clone())
             .encrypted_data_keys(keys.collect::<Vec<_>>())
             .send()
             .await;
         output.ok()?.decryption_materials
     }
 
-    /// `None` if this crate refuses the message.
+    /// Returns `None` if this crate refuses the message.
     pub(crate) async fn decrypt_natively(&self, message: &[u8]) -> Option<(Vec<u8>, Context)> {
+        self.decrypt_natively_reproducing(message, &Context::new()).await
+    }
+
+    /// Like `decrypt_natively`, with pairs of the context that the message does not store.
+    pub(crate) async fn decrypt_natively_reproducing(
+        &self,
+        message: &[u8],
+        reproduced: &Context,
+    ) -> Option<(Vec<u8>, Context)> {
         let message = UnverifiedMessage::parse(message, Limits::default()).ok()?;
-        let materials = self.decryption_materials(&message).await?;
-        let decrypted = message.decrypt(&decryption_key(&materials)).ok()?;
+        let materials = self.decryption_materials(&message, reproduced).await?;
+        let pairs = reproduced.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let decrypted = message.decrypt_with_context(&decryption_key(&materials), pairs).ok()?;
         Some((decrypted.plaintext.to_vec(), decrypted.encryption_context.into_iter().collect()))
     }
 }
@@ -143,10 +166,11 @@ pub(crate) fn prepare(materials: &EncryptionMaterials) -> EncryptionKey {
     .unwrap()
 }
 
-fn vendor(suite: Suite) -> EsdkAlgorithmSuiteId {
+fn suite_id(suite: Suite) -> EsdkAlgorithmSuiteId {
     match suite {
         Suite::Signed => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384,
         Suite::Unsigned => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKey,
+        suite => panic!("the {suite} suite has no counterpart yet"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The AWS services that a run is against.
+//! The AWS services of a run.
 
 use std::time::Duration;
 
@@ -9,39 +9,39 @@ use fake_aws::{FakeAws, KeyType, StreamSettings, kms_key_arn};
 use record_cipher::DecryptSettings;
 use record_consumer::{Consumer, DynamoDbTable, S3Quarantine};
 
-/// The Regions, the first of which makes the data keys.
+/// The Regions. The KMS key of the first one generates the data keys.
 pub const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
-/// The stream in every Region.
+/// Stream of every Region.
 pub const STREAM: &str = "records";
-/// The KMS key in every Region.
+/// KMS key of every Region.
 pub const KEY_ALIAS: &str = "alias/records";
-/// The table in every Region; its key attribute is `id`.
+/// Table of every Region, with the key attribute `id`.
 pub const TABLE: &str = "items";
-/// The quarantine in every Region.
+/// Quarantine of every Region.
 pub const BUCKET: &str = "quarantine";
 
 /// Streams, tables, keys and buckets in every Region, behind HTTP.
 #[derive(Debug)]
-pub struct Stage {
-    /// What the clients talk to.
+pub struct Environment {
+    /// Endpoint of all clients.
     pub aws: FakeAws,
-    /// For the clients.
+    /// Configuration of all clients.
     pub config: SdkConfig,
 }
 
-impl Stage {
-    /// Starts it, with empty streams and tables.
+impl Environment {
+    /// Starts an environment with empty streams and tables.
     ///
     /// # Errors
     /// There is no free port.
     pub async fn new(shards: u64) -> std::io::Result<Self> {
         let aws = FakeAws::start().await?;
-        let stage = Self { config: config(aws.url()), aws };
-        stage.empty(shards);
-        Ok(stage)
+        let environment = Self { config: config(aws.url()), aws };
+        environment.empty(shards);
+        Ok(environment)
     }
 
-    /// Puts an empty stream and an empty table in the place of each.
+    /// Replaces every stream and table by an empty one.
     pub fn empty(&self, shards: u64) {
         let settings = StreamSettings { shards, ..StreamSettings::default() };
         for region in REGIONS {
@@ -50,7 +50,7 @@ impl Stage {
         }
     }
 
-    /// A Region's consumer, with the defaults of the function and a quarantine.
+    /// Returns a Region's consumer, with the function's defaults and a quarantine.
     ///
     /// # Errors
     /// The services do not answer.
@@ -65,7 +65,7 @@ impl Stage {
     }
 }
 
-/// The SDK's own retries have short pauses, so that a run spends its time on records.
+/// The SDK's retries have short pauses, so that a run spends its time on records.
 fn config(url: &str) -> SdkConfig {
     let credentials = Credentials::new("id", "secret", None, None, "soak");
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(10));
