@@ -41,7 +41,7 @@ class Batch:
             1: "the record was encrypted for stream another-stream, not for stream records",
             2: "the message was refused: the authentication tag of the body does not match",
             3: "the message was refused: the signature does not match",
-            4: "the message was refused: the data is no AWS Encryption SDK message of format version 2",
+            4: "the message was refused: the data is not an AWS Encryption SDK message",
         }
 
     def items(self) -> list[dict]:

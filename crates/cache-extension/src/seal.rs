@@ -20,7 +20,8 @@ const FRAME_BYTES: u32 = 4096;
 /// Data keys of other execution environments that are kept.
 const MAX_KEYS: usize = 64;
 /// What this extension writes has one data key, and few frames.
-const LIMITS: Limits = Limits { encrypted_data_keys: 1, context_pairs: 4, frames: 1024 };
+const LIMITS: Limits =
+    Limits::new().max_encrypted_data_keys(1).max_context_pairs(4).max_frames(1024);
 
 /// Encrypts and decrypts what is in one table, under one KMS key.
 ///
@@ -70,12 +71,10 @@ impl Seal {
 
     pub(crate) async fn open(&self, message: &[u8]) -> Result<Vec<u8>, SealError> {
         let message = UnverifiedMessage::parse(message, LIMITS)?;
-        if message.encryption_context() != [(CONTEXT, self.table.as_str())] {
+        if !message.encryption_context().eq([(CONTEXT, self.table.as_str())]) {
             return Err(SealError::NotOurs);
         }
-        let [data_key] = message.encrypted_data_keys() else {
-            return Err(SealError::NotOurs);
-        };
+        let data_key = message.encrypted_data_keys().next().ok_or(SealError::NotOurs)?;
         let key = self.decryption_key(data_key.ciphertext).await?;
         Ok(message.decrypt(&key)?.plaintext.into_vec())
     }

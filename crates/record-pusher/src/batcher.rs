@@ -1,74 +1,55 @@
-//! Batches of encrypted records for the stream of one Region.
+//! Batches entries for the stream of one Region.
 //!
-//! A batcher is a task with a bounded queue. It sends what has gathered when a request is full or
-//! has waited long enough, several requests at a time. What a request does not get in is sent again
-//! until its time is up. Entries with the same partition key are never on their way together,
-//! because Kinesis promises no order within a request or between requests: each waits until the one
-//! before it is acknowledged or handed back.
+//! A batcher is a task. It sends a request when one is full or has lingered, several at a time, and
+//! retries the entries that a request did not get in until their deadline. Entries with the same
+//! partition key are never in flight together, because Kinesis promises no order within a request or
+//! between requests: each is blocked until its predecessor is acknowledged or returned.
 
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use fastrand::Rng;
+use aws_outcome::Cause;
 use futures::future::{BoxFuture, FutureExt, OptionFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
 use record_cipher::ErrorKind;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
 
-use crate::kinesis::{Entry, StreamApi, TryError, TryResult};
-use crate::receipt::Receipt;
+use crate::delivery::PendingDelivery;
+use crate::entry::Entry;
+use crate::kinesis::{AttemptError, AttemptResult, StreamApi};
+use crate::limits::{Limits, MAX_ENTRIES, attempt_timeout};
+use crate::outage::{Outages, Service};
 use crate::stats::Counters;
 
-/// Kinesis's limit on the records of one request.
-const MAX_ENTRIES: usize = 500;
-/// Bytes of one request, keys counted. Kinesis takes 5 MiB, and 10 by now. But a request is in memory
-/// several times while it is made and signed, and larger ones save nothing.
-const MAX_REQUEST_BYTES: usize = 1 << 20;
-/// Requests that are on their way at once.
-const MAX_REQUESTS: usize = 4;
-/// Bytes that a queue holds, what is on its way counted.
-const QUEUE_BYTES: usize = 4 << 20;
-/// What an entry counts at least, so that small ones do not fill the memory with what is around
-/// them.
-const MIN_ENTRY_BYTES: usize = 1 << 10;
-/// Entries that are handed to the task together at most.
-const MAX_BLOCK: usize = 100;
+/// Attempts before this machine's clock is given up.
+const CLOCK_ATTEMPTS: u32 = 3;
 
-/// The longest waits before the first try again and before any.
-const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+/// Time that an attempt has even if the deadline of its entries is closer.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(100);
 
-/// How long entries may wait.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    /// For others to share a request.
+/// What a batcher needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchSettings {
+    /// Time that an entry waits for others to share a request.
     pub(crate) linger: Duration,
-    /// For an acknowledgement, from the moment on when they were queued.
+    /// Time that an entry may wait for an acknowledgement.
     pub(crate) delivery_timeout: Duration,
+    pub(crate) outages: Arc<Outages>,
 }
 
-/// The queue of one Region.
+/// The queue of one Region. Its length is limited by the capacity of the pusher.
 #[derive(Debug)]
-pub(crate) struct Batcher {
-    /// To the task, which a hand-over may have to wake. What is in there has its room already.
-    queue: mpsc::UnboundedSender<Vec<Queued>>,
-    /// To be handed over.
-    outbox: Mutex<Vec<Queued>>,
-    room: Arc<Semaphore>,
-    delivery_timeout: Duration,
-}
+pub(crate) struct Batcher(mpsc::UnboundedSender<Command>);
 
 #[derive(Debug)]
-struct Queued {
-    entry: Arc<Entry>,
-    receipt: Receipt,
-    deadline: Instant,
-    _room: Option<OwnedSemaphorePermit>,
+enum Command {
+    Put(PendingDelivery),
+    Flush,
 }
 
 impl Batcher {
@@ -76,98 +57,80 @@ impl Batcher {
     /// `stop` is cancelled.
     pub(crate) fn start(
         api: Arc<dyn StreamApi>,
-        patience: Patience,
+        service: Service,
+        settings: BatchSettings,
         stop: CancellationToken,
         counters: Arc<Counters>,
     ) -> Self {
-        let (queue, incoming) = mpsc::unbounded_channel();
+        let (sender, commands) = mpsc::unbounded_channel();
         let worker = Worker {
             api,
-            linger: patience.linger,
+            service,
+            settings,
             counters,
             ready: VecDeque::new(),
             ready_since: Instant::now(),
-            behind: HashMap::new(),
+            is_flushing: false,
+            blocked: HashMap::new(),
             retries: DelayQueue::new(),
             requests: FuturesUnordered::new(),
-            rng: Rng::new(),
+            limits: Limits::default(),
         };
-        tokio::spawn(stop.run_until_cancelled_owned(worker.run(incoming)));
-        let room = Arc::new(Semaphore::new(QUEUE_BYTES));
-        let delivery_timeout = patience.delivery_timeout;
-        Self { queue, outbox: Mutex::default(), room, delivery_timeout }
+        tokio::spawn(stop.run_until_cancelled_owned(worker.run(commands)));
+        Self(sender)
     }
 
-    /// Whether [`put`](Self::put) would not wait.
-    pub(crate) fn has_room_for(&self, entry: &Entry) -> bool {
-        self.room.available_permits() >= room_of(entry)
+    /// Queues an entry.
+    pub(crate) fn put(&self, pending: PendingDelivery) {
+        // If the task has ended, the entry is dropped and reports it.
+        let _ = self.0.send(Command::Put(pending));
     }
 
-    /// Queues an entry, which goes on with the next [`flush`](Self::flush) at the latest. Waits while
-    /// the queue is full: flush before, because what was not handed over yet keeps its room.
-    pub(crate) async fn put(&self, entry: Arc<Entry>, receipt: Receipt) {
-        let bytes = u32::try_from(room_of(&entry)).expect("a queue has fewer bytes");
-        let room = self.room.clone().acquire_many_owned(bytes).await.ok();
-        let deadline = Instant::now() + self.delivery_timeout;
-        let waiting = {
-            let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-            outbox.push(Queued { entry, receipt, deadline, _room: room });
-            outbox.len()
-        };
-        if waiting >= MAX_BLOCK {
-            self.flush();
-        }
-    }
-
-    /// Hands over what was put.
+    /// Sends what was queued without waiting for more.
     pub(crate) fn flush(&self) {
-        let entries =
-            std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
-        if !entries.is_empty() {
-            // If the task has ended, the receipts say so when they are dropped with what comes back.
-            let _ = self.queue.send(entries);
-        }
+        let _ = self.0.send(Command::Flush);
     }
-}
-
-/// Bytes of the queue that an entry takes.
-fn room_of(entry: &Entry) -> usize {
-    entry.size().clamp(MIN_ENTRY_BYTES, QUEUE_BYTES)
 }
 
 struct Worker {
     api: Arc<dyn StreamApi>,
-    linger: Duration,
+    service: Service,
+    settings: BatchSettings,
     counters: Arc<Counters>,
-    /// To be sent, each with a partition key of its own.
-    ready: VecDeque<Queued>,
-    /// Since when something has been waiting there.
+    /// Entries to send, each with a partition key of its own.
+    ready: VecDeque<PendingDelivery>,
+    /// When the oldest of them became ready.
     ready_since: Instant,
-    /// By partition key: those that wait for one which is ready, on its way or to be sent again.
-    behind: HashMap<String, VecDeque<Queued>>,
-    retries: DelayQueue<Queued>,
-    requests: FuturesUnordered<BoxFuture<'static, Answered>>,
-    rng: Rng,
+    /// Whether the ready entries do not linger.
+    is_flushing: bool,
+    /// By partition key: entries blocked by one that is ready, in flight or to be retried.
+    blocked: HashMap<String, VecDeque<PendingDelivery>>,
+    retries: DelayQueue<PendingDelivery>,
+    requests: FuturesUnordered<BoxFuture<'static, Response>>,
+    limits: Limits,
 }
 
-struct Answered {
-    entries: Vec<Queued>,
-    answer: Result<Vec<TryResult>, TryError>,
+struct Response {
+    entries: Vec<PendingDelivery>,
+    /// Generation of the limits when the request was sent.
+    generation: u64,
+    result: Result<Vec<AttemptResult>, AttemptError>,
 }
 
 impl Worker {
-    async fn run(mut self, mut incoming: mpsc::UnboundedReceiver<Vec<Queued>>) {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut is_open = true;
         while is_open || self.has_entries() {
             self.send_requests(is_open);
             let linger =
-                self.waits_for_others().then(|| sleep_until(self.ready_since + self.linger));
+                self.could_send().then(|| sleep_until(self.ready_since + self.settings.linger));
             tokio::select! {
-                arrived = incoming.recv(), if is_open => {
-                    is_open = arrived.is_some();
-                    arrived.into_iter().flatten().for_each(|queued| self.accept(queued));
-                }
-                Some(answered) = self.requests.next() => self.settle(answered),
+                command = commands.recv(), if is_open => match command {
+                    Some(Command::Put(pending)) => self.accept(pending),
+                    Some(Command::Flush) => self.is_flushing = true,
+                    None => is_open = false,
+                },
+                Some(response) = self.requests.next() => self.settle(response),
                 Some(due) = self.retries.next() => self.make_ready(due.into_inner()),
                 Some(()) = OptionFuture::from(linger) => {}
             }
@@ -178,110 +141,171 @@ impl Worker {
         !(self.ready.is_empty() && self.requests.is_empty() && self.retries.is_empty())
     }
 
-    fn accept(&mut self, queued: Queued) {
-        if queued.entry.is_alone {
-            return self.make_ready(queued);
+    fn accept(&mut self, pending: PendingDelivery) {
+        if pending.entry.unordered {
+            return self.make_ready(pending);
         }
-        match self.behind.entry(queued.entry.partition_key.clone()) {
-            Occupied(mut behind) => behind.get_mut().push_back(queued),
+        match self.blocked.entry(pending.entry.partition_key.clone()) {
+            Occupied(mut blocked) => blocked.get_mut().push_back(pending),
             Vacant(first) => {
                 first.insert(VecDeque::new());
-                self.make_ready(queued);
+                self.make_ready(pending);
             }
         }
     }
 
-    fn make_ready(&mut self, queued: Queued) {
+    fn make_ready(&mut self, pending: PendingDelivery) {
         if self.ready.is_empty() {
             self.ready_since = Instant::now();
         }
-        self.ready.push_back(queued);
+        self.ready.push_back(pending);
     }
 
-    /// Whether entries are ready and a request could be made, but not yet.
-    fn waits_for_others(&self) -> bool {
-        !self.ready.is_empty() && self.requests.len() < MAX_REQUESTS
+    fn could_send(&self) -> bool {
+        !self.ready.is_empty() && self.requests.len() < self.limits.requests
     }
 
     fn send_requests(&mut self, is_open: bool) {
-        while self.waits_for_others() {
+        while self.could_send() {
             let length = self.request_length();
-            let has_waited = self.ready_since.elapsed() >= self.linger;
-            if length == self.ready.len() && length < MAX_ENTRIES && is_open && !has_waited {
+            let lingers =
+                is_open && !self.is_flushing && self.ready_since.elapsed() < self.settings.linger;
+            if lingers && length == self.ready.len() && length < MAX_ENTRIES {
                 return;
             }
-            let entries = self.ready.drain(..length).collect();
-            self.counters.request();
-            self.requests.push(send(self.api.clone(), entries).boxed());
+            let entries: Vec<_> = self.ready.drain(..length).collect();
+            let entries = self.unexpired(entries);
+            if !entries.is_empty() {
+                self.send(entries);
+            }
+        }
+        if self.ready.is_empty() {
+            self.is_flushing = false;
         }
     }
 
-    /// How many of the ready entries go into one request.
+    /// Returns how many of the ready entries go into one request. An entry that is too large for a
+    /// request of this size has one for itself.
     fn request_length(&self) -> usize {
         let mut bytes = 0;
-        let fits = |queued: &&Queued| {
-            bytes += queued.entry.size();
-            bytes <= MAX_REQUEST_BYTES
+        let fits = |pending: &&PendingDelivery| {
+            bytes += pending.entry.size();
+            bytes <= self.limits.request_bytes
         };
-        let length = self.ready.iter().take(MAX_ENTRIES).take_while(fits).count();
-        // An entry that is too large for a request of this size has one for itself.
-        length.max(1)
+        self.ready.iter().take(MAX_ENTRIES).take_while(fits).count().max(1)
     }
 
-    fn settle(&mut self, Answered { entries, answer }: Answered) {
-        let results = match answer {
-            Ok(results) if results.len() == entries.len() => results,
-            Ok(_) => vec![Err(TryError::no_answer()); entries.len()],
-            Err(error) => vec![Err(error); entries.len()],
-        };
-        for (mut queued, result) in entries.into_iter().zip(results) {
-            queued.receipt.tries += 1;
-            match result {
-                Ok(delivery) => {
-                    self.release(&queued.entry);
-                    queued.receipt.delivered(delivery);
+    /// Returns the entries whose deadline has not passed, and fails the others.
+    fn unexpired(&mut self, entries: Vec<PendingDelivery>) -> Vec<PendingDelivery> {
+        let outages = self.settings.outages.clone();
+        let is_expired = |pending: &mut PendingDelivery| outages.has_passed(pending.deadline);
+        let mut entries = entries;
+        for expired in entries.extract_if(.., is_expired).collect::<Vec<_>>() {
+            self.release(&expired.entry);
+            expired.expired();
+        }
+        entries
+    }
+
+    fn send(&mut self, entries: Vec<PendingDelivery>) {
+        self.counters.request();
+        let bytes = entries.iter().map(|pending| pending.entry.size()).sum();
+        let limit = attempt_timeout(bytes, self.settings.delivery_timeout);
+        let left = entries.iter().map(|pending| self.settings.outages.left(pending.deadline));
+        let limit = limit.min(left.max().unwrap_or_default().max(SHORTEST_ATTEMPT));
+        let (api, generation) = (self.api.clone(), self.limits.generation);
+        self.requests.push(
+            async move {
+                let request = entries.iter().map(|pending| pending.entry.clone()).collect();
+                let result = api.put_records(request, limit).await;
+                Response { entries, generation, result }
+            }
+            .boxed(),
+        );
+    }
+
+    fn settle(&mut self, Response { mut entries, generation, result }: Response) {
+        entries.iter_mut().for_each(|pending| pending.attempts += 1);
+        match result {
+            Ok(results) if results.len() == entries.len() => {
+                self.limits.grow();
+                self.settings.outages.works(&self.service);
+                entries.into_iter().zip(results).for_each(|(pending, result)| match result {
+                    Ok(delivery) => {
+                        self.release(&pending.entry);
+                        pending.delivered(delivery);
+                    }
+                    Err(error) => self.retry_or_fail(pending, error),
+                });
+            }
+            Ok(_) => self.fail_attempt(entries, &AttemptError::invalid_response()),
+            Err(error) if error.kind == ErrorKind::Record && entries.len() > 1 => {
+                self.split(entries, &error);
+            }
+            Err(error) => {
+                if error.is_timeout() {
+                    self.limits.halve(generation);
                 }
-                Err(error) => self.try_again(queued, error),
+                self.fail_attempt(entries, &error);
             }
         }
     }
 
-    /// Sends the entry again later, or hands it back.
-    fn try_again(&mut self, queued: Queued, error: TryError) {
-        self.counters.failed_try(error.is_throttling());
-        let delay = back_off(queued.receipt.tries, &mut self.rng);
-        if error.kind == ErrorKind::Record || Instant::now() + delay >= queued.deadline {
-            tracing::debug!(error.code, tries = queued.receipt.tries, "record handed back");
-            self.release(&queued.entry);
-            return queued.receipt.failed(error);
+    /// Kinesis rejected a request as a whole because of one entry. Halving it finds that entry
+    /// without failing the others.
+    fn split(&mut self, mut entries: Vec<PendingDelivery>, error: &AttemptError) {
+        entries.iter().for_each(|_| self.counters.failed_attempt(error.is_throttling()));
+        let second = entries.split_off(entries.len() / 2);
+        for half in [entries, second] {
+            let half = self.unexpired(half);
+            if !half.is_empty() {
+                self.send(half);
+            }
         }
-        self.retries.insert(queued, delay);
     }
 
-    /// Lets the next entry with the same partition key go.
+    fn fail_attempt(&mut self, entries: Vec<PendingDelivery>, error: &AttemptError) {
+        entries.into_iter().for_each(|pending| self.retry_or_fail(pending, error.clone()));
+    }
+
+    fn retry_or_fail(&mut self, mut pending: PendingDelivery, error: AttemptError) {
+        self.counters.failed_attempt(error.is_throttling());
+        if self.may_retry(&error, pending.attempts) {
+            let left = self.settings.outages.left(pending.deadline);
+            if let Some(pause) = pending.pauses.next_within(left) {
+                pending.last_error = Some(error);
+                self.retries.insert(pending, pause);
+                return;
+            }
+        }
+        tracing::debug!(error.code, pending.attempts, "entry failed");
+        self.release(&pending.entry);
+        pending.failed(error);
+    }
+
+    fn may_retry(&self, error: &AttemptError, attempts: u32) -> bool {
+        match error.kind {
+            ErrorKind::Retryable => true,
+            // The client has learned the right time from the response.
+            ErrorKind::Operator if error.cause == Some(Cause::ClockSkew) => {
+                attempts < CLOCK_ATTEMPTS
+            }
+            ErrorKind::Operator => self.settings.outages.waits_out(&self.service, &error.reason),
+            ErrorKind::Record => false,
+        }
+    }
+
+    /// Unblocks the next entry with the same partition key.
     fn release(&mut self, entry: &Entry) {
-        if entry.is_alone {
+        if entry.unordered {
             return;
         }
-        let Occupied(mut behind) = self.behind.entry(entry.partition_key.clone()) else { return };
-        match behind.get_mut().pop_front() {
+        let Occupied(mut blocked) = self.blocked.entry(entry.partition_key.clone()) else { return };
+        match blocked.get_mut().pop_front() {
             Some(next) => self.make_ready(next),
-            None => drop(behind.remove()),
+            None => drop(blocked.remove()),
         }
     }
-}
-
-async fn send(api: Arc<dyn StreamApi>, entries: Vec<Queued>) -> Answered {
-    let answer = api.put_records(entries.iter().map(|queued| queued.entry.clone()).collect()).await;
-    Answered { entries, answer }
-}
-
-/// Any time up to a limit that doubles with each try: "full jitter".
-///
-/// Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
-fn back_off(tries: u32, rng: &mut Rng) -> Duration {
-    let doubled = 2_u32.saturating_pow(tries.saturating_sub(1));
-    FIRST_BACK_OFF.saturating_mul(doubled).min(LONGEST_BACK_OFF).mul_f64(rng.f64())
 }
 
 #[cfg(test)]

@@ -7,75 +7,101 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
-use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
+use aws_outcome::{Cause, Class, Failure, Service};
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
 use aws_smithy_types::Blob;
 use futures::future::BoxFuture;
 use record_cipher::{ErrorKind, RegionName, StreamName};
 
+use crate::entry::Entry;
 use crate::outcome::Delivery;
 
-/// How long one request may take. An entry is sent again until its own time is up, so that the
-/// client repeats nothing by itself.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for the small calls. Requests with entries have a limit by their size.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An encrypted record, the same for every Region.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) partition_key: String,
-    /// Whether no other entry has the partition key, so that its order does not matter.
-    pub(crate) is_alone: bool,
-    pub(crate) data: Vec<u8>,
-}
+/// Result of one entry in one attempt.
+pub(crate) type AttemptResult = Result<Delivery, AttemptError>;
 
-impl Entry {
-    /// The size that Kinesis's limits are about.
-    pub(crate) fn size(&self) -> usize {
-        self.partition_key.len() + self.data.len()
-    }
-}
-
-impl fmt::Debug for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("size", &self.size()).finish_non_exhaustive()
-    }
-}
-
-/// What became of one entry in one try.
-pub(crate) type TryResult = Result<Delivery, TryError>;
-
-/// Why an entry, or a whole request, was not taken.
+/// Reason why an entry, or a whole request, was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TryError {
+pub(crate) struct AttemptError {
+    /// The error code of AWS, or a name of this crate.
     pub(crate) code: String,
-    pub(crate) message: Option<String>,
+    /// The cause in words.
+    pub(crate) reason: String,
+    /// `None` for an error of this crate.
+    pub(crate) cause: Option<Cause>,
     pub(crate) kind: ErrorKind,
 }
 
-impl TryError {
-    /// Whether the stream is asked to take more than it can.
+impl AttemptError {
     pub(crate) fn is_throttling(&self) -> bool {
-        self.code == "ProvisionedThroughputExceededException"
-            || self.code == "LimitExceededException"
-            || self.code.contains("Throttl")
+        self.cause == Some(Cause::Throttled)
     }
 
-    /// Kinesis has not answered for an entry.
-    pub(crate) fn no_answer() -> Self {
-        Self { code: "NoAnswer".into(), message: None, kind: ErrorKind::Retryable }
+    pub(crate) fn is_timeout(&self) -> bool {
+        self.cause == Some(Cause::Timeout)
+    }
+
+    /// Kinesis answered, but not for every entry.
+    pub(crate) fn invalid_response() -> Self {
+        Self {
+            code: "InvalidResponse".to_owned(),
+            reason: "the response of Kinesis is incomplete".to_owned(),
+            cause: None,
+            kind: ErrorKind::Retryable,
+        }
+    }
+
+    pub(crate) fn expired() -> Self {
+        Self {
+            code: "Expired".to_owned(),
+            reason: "the delivery timeout passed before the first attempt".to_owned(),
+            cause: None,
+            kind: ErrorKind::Retryable,
+        }
+    }
+
+    pub(crate) fn stopped() -> Self {
+        Self {
+            code: "Stopped".to_owned(),
+            reason: "the pusher was stopped".to_owned(),
+            cause: None,
+            kind: ErrorKind::Retryable,
+        }
+    }
+}
+
+impl From<Failure> for AttemptError {
+    fn from(failure: Failure) -> Self {
+        let cause = failure.cause();
+        let text = failure.to_string();
+        let (code, reason) = match failure.code() {
+            Some(code) => {
+                (code.to_owned(), text.trim_end_matches(&format!(" ({code})")).to_owned())
+            }
+            None => (format!("{cause:?}").split('(').next().unwrap_or_default().to_owned(), text),
+        };
+        let kind = match failure.class() {
+            Class::Retryable => ErrorKind::Retryable,
+            Class::Operator => ErrorKind::Operator,
+            Class::Request => ErrorKind::Record,
+        };
+        Self { code, reason, cause: Some(cause), kind }
     }
 }
 
 /// What a pusher asks of a stream.
 pub(crate) trait StreamApi: Send + Sync + fmt::Debug {
-    /// Puts the entries of one request, and gives a result for each.
+    /// Puts the entries of one request within a time limit, and returns a result for each.
     fn put_records(
         &self,
         entries: Vec<Arc<Entry>>,
-    ) -> BoxFuture<'_, Result<Vec<TryResult>, TryError>>;
+        limit: Duration,
+    ) -> BoxFuture<'_, Result<Vec<AttemptResult>, AttemptError>>;
 
-    /// Bytes that a record of the stream may have, its partition key counted.
-    fn record_limit(&self) -> BoxFuture<'_, Result<usize, TryError>>;
+    /// Returns the maximum bytes of a record in the stream, its partition key included.
+    fn record_limit(&self) -> BoxFuture<'_, Result<usize, AttemptError>>;
 }
 
 /// A stream of Kinesis.
@@ -86,8 +112,11 @@ pub(crate) struct Kinesis {
 }
 
 impl Kinesis {
+    /// The client does not retry: the batcher retries single entries until their deadline. From each
+    /// response the client learns how far this machine's clock is off, so the next request is signed
+    /// with the right time.
     pub(crate) fn new(config: &SdkConfig, region: &RegionName, stream: StreamName) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(REQUEST_TIMEOUT).build();
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(CALL_TIMEOUT).build();
         let config = aws_sdk_kinesis::config::Builder::from(config)
             .region(Region::new(region.to_string()))
             .retry_config(RetryConfig::disabled())
@@ -101,29 +130,36 @@ impl StreamApi for Kinesis {
     fn put_records(
         &self,
         entries: Vec<Arc<Entry>>,
-    ) -> BoxFuture<'_, Result<Vec<TryResult>, TryError>> {
+        limit: Duration,
+    ) -> BoxFuture<'_, Result<Vec<AttemptResult>, AttemptError>> {
         Box::pin(async move {
             let entries = entries.iter().map(|entry| request_entry(entry)).collect();
             let request = self.client.put_records().stream_name(self.stream.as_str());
-            let output = request.set_records(Some(entries)).send().await;
-            let output = output.map_err(|error| request_error(&error))?;
+            // The client's own timeout, because it then leaves the connection.
+            let timeouts = TimeoutConfig::builder().operation_attempt_timeout(limit).build();
+            let timeouts = aws_sdk_kinesis::config::Builder::new().timeout_config(timeouts);
+            let request = request.set_records(Some(entries)).customize();
+            let output = request.config_override(timeouts).send().await;
+            let output = output.map_err(|error| Failure::new(Service::Kinesis, &error))?;
             Ok(output.records.into_iter().map(result_entry).collect())
         })
     }
 
-    fn record_limit(&self) -> BoxFuture<'_, Result<usize, TryError>> {
+    fn record_limit(&self) -> BoxFuture<'_, Result<usize, AttemptError>> {
         Box::pin(async {
             let request = self.client.describe_stream_summary().stream_name(self.stream.as_str());
-            let output = request.send().await.map_err(|error| request_error(&error))?;
-            let summary = output.stream_description_summary.ok_or_else(TryError::no_answer)?;
+            let output =
+                request.send().await.map_err(|error| Failure::new(Service::Kinesis, &error))?;
+            let summary =
+                output.stream_description_summary.ok_or_else(AttemptError::invalid_response)?;
             let kib = summary.max_record_size_in_kib.and_then(|kib| usize::try_from(kib).ok());
             Ok(kib.map_or(DEFAULT_RECORD_LIMIT, |kib| kib << 10))
         })
     }
 }
 
-/// Bytes that a record of every stream may have. Streams can be set to take more, none takes less
-/// ("Quotas and limits" of the Kinesis Data Streams developer guide).
+/// Maximum bytes of a record in every stream. A stream can be set to accept more, and none accepts
+/// less ("Quotas and limits", Kinesis Data Streams developer guide).
 pub(crate) const DEFAULT_RECORD_LIMIT: usize = 1 << 20;
 
 fn request_entry(entry: &Entry) -> PutRecordsRequestEntry {
@@ -134,7 +170,7 @@ fn request_entry(entry: &Entry) -> PutRecordsRequestEntry {
         .expect("an entry with a partition key and data is complete")
 }
 
-fn result_entry(entry: PutRecordsResultEntry) -> TryResult {
+fn result_entry(entry: PutRecordsResultEntry) -> AttemptResult {
     match entry {
         PutRecordsResultEntry {
             shard_id: Some(shard_id),
@@ -142,28 +178,9 @@ fn result_entry(entry: PutRecordsResultEntry) -> TryResult {
             error_code: None,
             ..
         } => Ok(Delivery { shard_id, sequence_number }),
-        // Kinesis fails single entries for throughput and internal trouble only.
-        PutRecordsResultEntry { error_code: Some(code), error_message: message, .. } => {
-            Err(TryError { code, message, kind: ErrorKind::Retryable })
+        PutRecordsResultEntry { error_code: Some(code), .. } => {
+            Err(Failure::from_code(Service::Kinesis, &code).into())
         }
-        _ => Err(TryError::no_answer()),
+        _ => Err(AttemptError::invalid_response()),
     }
-}
-
-/// Of a request that failed as a whole.
-fn request_error<E: ProvideErrorMetadata>(error: &SdkError<E>) -> TryError {
-    let code = match error {
-        SdkError::TimeoutError(_) => "Timeout",
-        SdkError::DispatchFailure(_) => "Unreachable",
-        SdkError::ServiceError(error) => error.err().code().unwrap_or("NoAnswer"),
-        _ => "NoAnswer",
-    };
-    let message = error.message().map(str::to_owned);
-    let mut failure = TryError { code: code.to_owned(), message, kind: ErrorKind::Retryable };
-    let is_our_fault =
-        matches!(error, SdkError::ServiceError(error) if error.raw().status().is_client_error());
-    if is_our_fault && !failure.is_throttling() {
-        failure.kind = ErrorKind::Record;
-    }
-    failure
 }

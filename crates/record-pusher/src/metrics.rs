@@ -22,6 +22,6 @@ fn with_region(snapshot: Snapshot, (region, stats): (&RegionName, &RegionStats))
         .total_in(region, Metric::BytesDelivered, stats.delivered_bytes)
         .total_in(region, Metric::MessagesUndelivered, stats.undelivered)
         .total_in(region, Metric::PutRecordsRequests, stats.requests)
-        .total_in(region, Metric::FailedAttempts, stats.failed_tries)
-        .total_in(region, Metric::ThrottledAttempts, stats.throttled_tries)
+        .total_in(region, Metric::FailedAttempts, stats.failed_attempts)
+        .total_in(region, Metric::ThrottledAttempts, stats.throttled_attempts)
 }

@@ -7,9 +7,9 @@ use aws_config::SdkConfig;
 use record_cipher::{RegionName, StreamName};
 use tokio_util::sync::CancellationToken;
 
-use crate::batcher::{Batcher, Patience};
+use crate::batcher::{BatchSettings, Batcher};
 use crate::kinesis::{Kinesis, StreamApi};
-use crate::receipt::Destination;
+use crate::outage::Service;
 use crate::stats::{Counters, RegionStats};
 
 /// The stream in one Region.
@@ -18,26 +18,24 @@ pub(crate) struct Region {
     pub(crate) name: RegionName,
     pub(crate) api: Arc<dyn StreamApi>,
     pub(crate) batcher: Batcher,
-    counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Region {
-    /// Starts the queue, which ends with `stop` or when it is dropped and empty.
+    /// Starts the queue, which ends with `stop`, or when it is dropped and empty.
     pub(crate) fn start(
         name: &RegionName,
         stream: &StreamName,
-        patience: Patience,
+        settings: BatchSettings,
         config: &SdkConfig,
         stop: &CancellationToken,
     ) -> Self {
         let api = Arc::new(Kinesis::new(config, name, stream.clone()));
         let counters = Arc::<Counters>::default();
-        let batcher = Batcher::start(api.clone(), patience, stop.clone(), counters.clone());
+        let service = Service::Stream(name.clone());
+        let batcher =
+            Batcher::start(api.clone(), service, settings, stop.clone(), counters.clone());
         Self { name: name.clone(), api, batcher, counters }
-    }
-
-    pub(crate) fn destination(&self) -> Destination {
-        Destination { region: self.name.clone(), counters: self.counters.clone() }
     }
 }
 

@@ -1,47 +1,46 @@
-//! What pushing has cost so far.
+//! Counters of a pusher.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use record_cipher::{CipherStats, RegionName};
 
-/// What a pusher and its clones have done. Counts only grow. What has become of a record is counted
-/// before its caller is told.
+/// Counters accumulated by a pusher and its clones. They only grow. A record is counted before its
+/// caller is told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct PusherStats {
-    /// Records that were put.
+    /// Records that were accepted.
     pub records: u64,
-    /// Bytes of those, as JSON.
+    /// Bytes of their JSON.
     pub bytes: u64,
-    /// Records that were not sent anywhere, for a reason of their own or because they could not be
-    /// encrypted.
+    /// Records that were not sent to any Region: they were refused, or could not be encrypted.
     pub refused: u64,
-    /// What encryption took: data keys, and calls of KMS.
+    /// Data keys and KMS calls.
     pub cipher: CipherStats,
-    /// What was sent to each Region.
+    /// Counters of each Region.
     pub regions: BTreeMap<RegionName, RegionStats>,
 }
 
-/// What a pusher and its clones have done in one Region. Counts only grow.
+/// Counters accumulated by a pusher and its clones in one Region. They only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RegionStats {
     /// Messages that Kinesis acknowledged.
     pub delivered: u64,
-    /// Bytes of those, partition keys counted.
+    /// Bytes of those messages and their partition keys.
     pub delivered_bytes: u64,
-    /// Messages that were handed back, whether they were tried or not.
+    /// Messages that were returned as undelivered, with or without an attempt.
     pub undelivered: u64,
     /// PutRecords requests.
     pub requests: u64,
-    /// Tries of single messages that failed for another reason than throttling.
-    pub failed_tries: u64,
-    /// Tries of single messages that the stream was too busy for.
-    pub throttled_tries: u64,
+    /// Attempts of single messages that failed for another reason than throttling.
+    pub failed_attempts: u64,
+    /// Attempts of single messages that the stream throttled.
+    pub throttled_attempts: u64,
 }
 
-/// Counts records, in whatever Regions.
+/// Counters of records in all Regions.
 #[derive(Debug, Default)]
 pub(crate) struct RecordCounters {
     records: AtomicU64,
@@ -80,8 +79,8 @@ pub(crate) struct Counters {
     delivered_bytes: AtomicU64,
     undelivered: AtomicU64,
     requests: AtomicU64,
-    failed_tries: AtomicU64,
-    throttled_tries: AtomicU64,
+    failed_attempts: AtomicU64,
+    throttled_attempts: AtomicU64,
 }
 
 impl Counters {
@@ -90,7 +89,7 @@ impl Counters {
         self.delivered_bytes.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// A message was handed back.
+    /// A message was returned as undelivered.
     pub(crate) fn undelivered(&self) {
         self.undelivered.fetch_add(1, Relaxed);
     }
@@ -99,8 +98,8 @@ impl Counters {
         self.requests.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn failed_try(&self, is_throttling: bool) {
-        let counter = if is_throttling { &self.throttled_tries } else { &self.failed_tries };
+    pub(crate) fn failed_attempt(&self, is_throttling: bool) {
+        let counter = if is_throttling { &self.throttled_attempts } else { &self.failed_attempts };
         counter.fetch_add(1, Relaxed);
     }
 
@@ -110,8 +109,8 @@ impl Counters {
             delivered_bytes: self.delivered_bytes.load(Relaxed),
             undelivered: self.undelivered.load(Relaxed),
             requests: self.requests.load(Relaxed),
-            failed_tries: self.failed_tries.load(Relaxed),
-            throttled_tries: self.throttled_tries.load(Relaxed),
+            failed_attempts: self.failed_attempts.load(Relaxed),
+            throttled_attempts: self.throttled_attempts.load(Relaxed),
         }
     }
 }

@@ -37,6 +37,19 @@ pub(crate) fn next_step(cause: Cause) -> Option<&'static str> {
     })
 }
 
+/// Returns what to do after the stream of a Region did not accept a record.
+pub(crate) fn stream_next_step(cause: Option<Cause>, region: &str) -> Option<String> {
+    match cause? {
+        Cause::NotFound => Some(format!(
+            "check --stream, or list streams with `aws kinesis list-streams --region {region}`"
+        )),
+        Cause::AccessDenied => Some(
+            "allow kinesis:PutRecords and kinesis:DescribeStreamSummary on the stream".to_owned(),
+        ),
+        cause => next_step(cause).map(str::to_owned),
+    }
+}
+
 fn for_credentials(problem: CredentialsProblem) -> Option<&'static str> {
     Some(match problem {
         CredentialsProblem::NotFound => {

@@ -3,6 +3,7 @@
 // Everything is written through `output`, which never panics.
 #![warn(clippy::print_stderr)]
 
+mod aws;
 mod aws_failure;
 mod command_line;
 mod consumer_event;

@@ -1,8 +1,8 @@
 //! From a spool to the streams.
 
-use std::collections::HashMap;
-use std::io;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,159 +10,254 @@ use aws_config::SdkConfig;
 use clap::{Args, ValueHint};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use record_pusher::{Delivery, DeliveryError, MessagePusher};
+use record_pusher::{Delivery, DeliveryError, ErrorKind, MessagePusher, RegionName};
+use serde::Serialize;
 
+use crate::aws::load_config;
+use crate::aws_failure::stream_next_step;
 use crate::exit_code::{CommandError, ExitCode, OrCommandError};
+use crate::flags::seconds;
 use crate::output;
-use crate::push::spool::{Message, Replacement, parse};
+use crate::push::args::Output;
+use crate::push::spool::{Message, Replacement, SpoolLine};
 use crate::shutdown::Shutdown;
 
-/// Messages that wait for an acknowledgement at once.
-const MAX_SENT: usize = 5000;
+/// Messages in flight at once. A pusher limits their bytes.
+const MAX_IN_FLIGHT: usize = 5000;
 
 const RESUME_EXAMPLES: &str = "\
 Example:
   sealstream resume --spool undelivered.ndjson
 
-What is delivered is taken out of the file, which is removed when nothing is left. That happens in one
-step at the end, so that a run which is interrupted loses nothing: the next one sends again what this one
-sent, and consumers write such a record once. The exit code is 0 only when nothing is left.";
+Delivered messages are removed from the file in one step at the end, and the file is removed when
+nothing is left. An interrupted run loses nothing: the next one may send messages again, and consumers
+write such a record once. Lines that cannot be read are moved to FILE.unreadable.";
 
 /// Sends the messages of a spool file to the Regions that they did not reach.
 #[derive(Debug, Args)]
 #[command(after_help = RESUME_EXAMPLES)]
 pub(crate) struct ResumeArgs {
-    /// The file that `sealstream push --spool` has written
-    #[arg(long, env, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// File that `sealstream push --spool` has written
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) spool: PathBuf,
 
-    /// Seconds after which a message that a Region has not acknowledged stays in the file
-    #[arg(long, env, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) delivery_timeout_seconds: u64,
+    /// Seconds after which a message without an acknowledgement stays in the file, 1 to 86400
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(default_value = "30", value_parser = seconds(1..=86_400))]
+    pub(crate) delivery_timeout_seconds: Duration,
+
+    /// Summary as text on standard error, or as JSON on standard output
+    #[arg(long, value_enum, default_value_t = Output::Human)]
+    pub(crate) output: Output,
 }
 
-/// Sends the messages of a spool.
+/// Sends what a spool contains.
 pub(crate) async fn resume(args: &ResumeArgs) -> Result<ExitCode, CommandError> {
     let spool = Replacement::of(&args.spool).or_usage()?;
-    let lines = spool.lines().or_usage()?;
     let mut run = Run {
-        place: args.spool.display().to_string(),
-        config: aws_config::load_from_env().await,
-        timeout: Duration::from_secs(args.delivery_timeout_seconds),
+        file: args.spool.display().to_string(),
+        config: None,
+        timeout: args.delivery_timeout_seconds,
         pushers: HashMap::new(),
-        sent: FuturesUnordered::new(),
-        counts: Counts::default(),
+        in_flight: FuturesUnordered::new(),
+        summary: Summary::default(),
+        failures: BTreeMap::new(),
+        operator_error: None,
         spool,
     };
-    // The first signal is enough: what is not acknowledged stays where it is.
+    // The first signal is enough: what is not acknowledged stays in the file.
     let shutdown = Shutdown::on_signals(Duration::ZERO)?;
-    run.send_all(lines, &shutdown).await?;
-    let Run { spool, counts, place, .. } = run;
-    spool.finish()?;
-    output::diagnostic(format_args!(
-        "{place}: {} delivered, {} left, {} unreadable",
-        counts.delivered, counts.left, counts.unreadable
-    ));
-    Ok(ExitCode::complete_if(counts.left == 0 && counts.unreadable == 0))
+    run.send_all(&shutdown).await?;
+    run.finish(args.output)
 }
 
-#[derive(Default)]
-struct Counts {
+#[derive(Default, Serialize)]
+struct Summary {
     delivered: u64,
+    /// Messages that stay in the file.
     left: u64,
+    /// Lines that were moved to FILE.unreadable.
     unreadable: u64,
+    interrupted: bool,
+    exit_code: u8,
 }
 
-type Sent = BoxFuture<'static, (Message, Result<Delivery, DeliveryError>)>;
+type InFlight = BoxFuture<'static, (SpoolLine, RegionName, Result<Delivery, DeliveryError>)>;
 
 struct Run {
-    place: String,
-    config: SdkConfig,
+    file: String,
+    /// Loaded for the first message.
+    config: Option<SdkConfig>,
     timeout: Duration,
     /// By Region and stream.
-    pushers: HashMap<(String, String), MessagePusher>,
-    sent: FuturesUnordered<Sent>,
-    counts: Counts,
+    pushers: HashMap<(String, String), Arc<MessagePusher>>,
+    in_flight: FuturesUnordered<InFlight>,
+    summary: Summary,
+    /// Number of messages by what went wrong with them.
+    failures: BTreeMap<String, u64>,
+    /// The first error that an operator has to resolve, and the next step.
+    operator_error: Option<(String, Option<String>)>,
     spool: Replacement,
 }
 
 impl Run {
-    async fn send_all(
-        &mut self,
-        lines: impl Iterator<Item = (u64, io::Result<Vec<u8>>)>,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<()> {
-        for (number, line) in lines {
-            let line = line.with_context(|| format!("cannot read {}", self.place))?;
-            match parse(&line) {
-                Some(message) if shutdown.draining.is_cancelled() => self.leave(&message)?,
-                Some(message) => self.send(number, message).await?,
-                None => self.lose(number, &line),
-            }
-            while self.sent.len() >= MAX_SENT {
-                self.settle_next().await?;
+    async fn send_all(&mut self, shutdown: &Shutdown) -> Result<(), CommandError> {
+        let mut lines = self.spool.lines()?;
+        while let Some(line) = lines.next_line().with_context(|| self.unreadable_file())? {
+            let message = self.spool.message(line).with_context(|| self.unreadable_file())?;
+            match message {
+                Some(_) if self.is_ending(shutdown) => self.leave(line, 0)?,
+                Some(message) => self.send(line, message, shutdown).await?,
+                None => self.set_aside(line)?,
             }
         }
-        while !self.sent.is_empty() {
+        while !self.in_flight.is_empty() && !self.is_ending(shutdown) {
             tokio::select! {
-                settled = self.settle_next() => settled?,
-                () = shutdown.stopping.cancelled() => break,
+                Some(settled) = self.in_flight.next() => self.settle(settled)?,
+                () = shutdown.stopping.cancelled() => {}
             }
         }
-        self.pushers.values().for_each(MessagePusher::stop);
-        while !self.sent.is_empty() {
-            self.settle_next().await?;
+        self.summary.interrupted = shutdown.draining.is_cancelled();
+        self.pushers.values().for_each(|pusher| pusher.stop());
+        while let Some(settled) = self.in_flight.next().await {
+            self.settle(settled)?;
         }
         Ok(())
     }
 
-    async fn send(&mut self, number: u64, message: Message) -> anyhow::Result<()> {
-        let (Some(pusher), Ok(bytes)) = (self.pusher(&message), message.bytes()) else {
-            output::diagnostic(format_args!(
-                "{}:{number}: names no Region or stream, or holds no base64; left there",
-                self.place
-            ));
-            return self.leave(&message);
+    fn unreadable_file(&self) -> String {
+        format!("cannot read {}", self.file)
+    }
+
+    /// Whether nothing more is sent.
+    fn is_ending(&self, shutdown: &Shutdown) -> bool {
+        shutdown.draining.is_cancelled() || self.operator_error.is_some()
+    }
+
+    async fn send(
+        &mut self,
+        line: SpoolLine,
+        message: Message,
+        shutdown: &Shutdown,
+    ) -> Result<(), CommandError> {
+        let Some(target) = self.target(&message).await? else {
+            return Ok(self.set_aside(line)?);
         };
-        let delivery = pusher.queue(message.partition_key.clone(), bytes).await;
-        self.sent.push(Box::pin(async move { (message, delivery.await) }));
-        Ok(())
-    }
-
-    fn pusher(&mut self, message: &Message) -> Option<&MessagePusher> {
-        let (region, stream) = (message.region.parse().ok()?, message.stream.parse().ok()?);
-        let key = (message.region.clone(), message.stream.clone());
-        let start = || MessagePusher::new(&region, &stream, self.timeout, &self.config);
-        Some(self.pushers.entry(key).or_insert_with(start))
-    }
-
-    async fn settle_next(&mut self) -> anyhow::Result<()> {
-        let Some((mut message, delivery)) = self.sent.next().await else { return Ok(()) };
-        match delivery {
-            Ok(_) => {
-                self.counts.delivered += 1;
-                Ok(())
-            }
-            Err(error) => {
-                let (place, region) = (&self.place, &message.region);
-                output::diagnostic(format_args!("{place}: not delivered to {region}: {error}"));
-                message.attempts += error.tries;
-                self.leave(&message)
+        let Target { pusher, region, bytes } = target;
+        let queue = pusher.queue(message.partition_key, bytes);
+        tokio::pin!(queue);
+        loop {
+            let is_full = self.in_flight.len() >= MAX_IN_FLIGHT;
+            tokio::select! {
+                biased;
+                // The message was not accepted.
+                () = shutdown.stopping.cancelled() => return Ok(self.leave(line, 0)?),
+                Some(settled) = self.in_flight.next() => self.settle(settled)?,
+                delivery = &mut queue, if !is_full => {
+                    self.in_flight.push(Box::pin(async move { (line, region, delivery.await) }));
+                    return Ok(());
+                }
             }
         }
     }
 
-    fn leave(&mut self, message: &Message) -> anyhow::Result<()> {
-        self.counts.left += 1;
-        self.spool.keep(message)
+    /// Returns where a message goes, or `None` if its fields say nothing of the kind.
+    async fn target(&mut self, message: &Message) -> Result<Option<Target>, CommandError> {
+        let (Ok(region), Ok(stream), Ok(bytes)) =
+            (message.region.parse::<RegionName>(), message.stream.parse(), message.bytes())
+        else {
+            return Ok(None);
+        };
+        let key = (message.region.clone(), message.stream.clone());
+        if let Some(pusher) = self.pushers.get(&key) {
+            return Ok(Some(Target { pusher: pusher.clone(), region, bytes }));
+        }
+        let config = match self.config.take() {
+            Some(config) => config,
+            None => load_config(&region).await?,
+        };
+        let pusher = Arc::new(MessagePusher::new(&region, &stream, self.timeout, &config)?);
+        self.config = Some(config);
+        self.pushers.insert(key, pusher.clone());
+        Ok(Some(Target { pusher, region, bytes }))
     }
 
-    /// A line that was cut off when the program that wrote it was ended. The message in it is gone.
-    fn lose(&mut self, number: u64, line: &[u8]) {
-        self.counts.unreadable += 1;
-        let (place, bytes) = (&self.place, line.len());
-        output::diagnostic(format_args!(
-            "{place}:{number}: cut off after {bytes} bytes; the message in it is lost"
-        ));
+    fn settle(
+        &mut self,
+        (line, region, delivery): (SpoolLine, RegionName, Result<Delivery, DeliveryError>),
+    ) -> anyhow::Result<()> {
+        let Err(error) = delivery else {
+            self.summary.delivered += 1;
+            return Ok(());
+        };
+        let DeliveryError { reason, code, .. } = &error;
+        let failure = format!("not delivered to {region}: {reason} ({code})");
+        *self.failures.entry(failure).or_default() += 1;
+        if error.kind == ErrorKind::Operator && self.operator_error.is_none() {
+            let text = format!("stream in {region}: {reason} ({code})");
+            self.operator_error = Some((text, stream_next_step(error.cause, region.as_str())));
+        }
+        self.leave(line, error.attempts)
     }
+
+    fn leave(&mut self, line: SpoolLine, attempts: u32) -> anyhow::Result<()> {
+        self.summary.left += 1;
+        self.spool.keep(line, attempts)
+    }
+
+    /// Moves away a line that is not a message. Only the last one can be cut off.
+    fn set_aside(&mut self, line: SpoolLine) -> anyhow::Result<()> {
+        self.summary.unreadable += 1;
+        self.spool.set_aside(line)?;
+        let what = if line.is_cut_off { "cut off" } else { "not a message" };
+        let path = self.spool.unreadable_path();
+        output::diagnostic(format_args!(
+            "{}:{}: {what}; moved to {}",
+            self.file,
+            line.number,
+            path.display()
+        ));
+        Ok(())
+    }
+
+    fn finish(self, output: Output) -> Result<ExitCode, CommandError> {
+        let Self { file, mut summary, failures, operator_error, spool, .. } = self;
+        for (failure, count) in failures {
+            let plural = if count == 1 { "" } else { "s" };
+            output::diagnostic(format_args!("{file}: {count} message{plural} {failure}"));
+        }
+        spool.finish()?;
+        let exit_code = match operator_error {
+            Some(_) => ExitCode::Operator,
+            None => ExitCode::complete_if(summary.left == 0 && summary.unreadable == 0),
+        };
+        if let Some((error, next_step)) = operator_error {
+            output::diagnostic(format_args!("error: {error}"));
+            next_step.into_iter().for_each(|step| output::diagnostic(format_args!("  {step}")));
+        }
+        summary.exit_code = exit_code.into();
+        match output {
+            Output::Human => {
+                let Summary { delivered, left, unreadable, .. } = summary;
+                output::diagnostic(format_args!(
+                    "{file}: {delivered} delivered, {left} left, {unreadable} unreadable"
+                ));
+            }
+            Output::Json => {
+                let json = serde_json::to_string(&summary).expect("a summary is JSON");
+                // The exit code tells what became of the messages, whether this is read or not.
+                if let Err(error) = output::print(&(json + "\n")) {
+                    output::diagnostic(format_args!("cannot write the summary: {error}"));
+                }
+            }
+        }
+        Ok(exit_code)
+    }
+}
+
+/// Where a message goes.
+struct Target {
+    pusher: Arc<MessagePusher>,
+    region: RegionName,
+    bytes: Vec<u8>,
 }

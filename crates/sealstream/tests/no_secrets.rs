@@ -41,8 +41,8 @@ async fn push_shows_nothing_of_a_line_whatever_becomes_of_it() {
     fs::write(&input, lines.join("\n")).unwrap();
     for (fault, expected) in [
         (None, "2 of 3 records"),
-        (Some(Rule::new(Fault::Unavailable).service(Service::Kms)), "AWS KMS in"),
-        (Some(Rule::new(Fault::Unavailable).operation(Operation::PutRecords)), "handed back"),
+        (Some(Rule::new(Fault::Unavailable).service(Service::Kms)), "not encrypted"),
+        (Some(Rule::new(Fault::Unavailable).operation(Operation::PutRecords)), "not delivered"),
     ] {
         let outage = fault.map(|rule| fixture.aws.faults().inject(rule));
         let shown = push(&fixture, &input).await;

@@ -159,6 +159,11 @@ impl Faults {
         lock(&self.0).rules.retain(|(id, _)| *id != rule);
     }
 
+    /// Ends all rules.
+    pub fn lift_all(&self) {
+        lock(&self.0).rules.clear();
+    }
+
     /// How often an operation was called in a Region.
     #[must_use]
     pub fn calls(&self, region: &str, operation: Operation) -> Calls {

@@ -6,7 +6,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kms::config::{Credentials, SharedCredentialsProvider};
 use fake_aws::{FakeAws, KeyType, StreamSettings, kms_key_arn};
-use record_consumer::{Consumer, ConsumerSettings, OrEmpty};
+use record_cipher::DecryptSettings;
+use record_consumer::{Consumer, DynamoDbTable, S3Quarantine};
 
 /// The Regions. The KMS key of the first one generates the data keys.
 pub const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
@@ -55,20 +56,12 @@ impl Environment {
     /// The services do not answer.
     pub async fn consumer(&self, region: &'static str) -> anyhow::Result<Consumer> {
         let config = self.config.clone().into_builder().region(Region::new(region)).build();
-        let settings = ConsumerSettings {
-            table_name: TABLE.to_owned(),
-            cmk_arn: vec![kms_key_arn(region, KEY_ALIAS).parse()?],
-            key_discovery_accounts: Vec::new(),
-            key_discovery_partition: None,
-            engine: record_cipher::Engine::Native,
-            cache_capacity: 100,
-            cache_max_age_seconds: 600,
-            table_key_attributes: None,
-            version_attribute: None,
-            trace_attribute: None,
-            quarantine_bucket: Some(OrEmpty(Some(BUCKET.parse()?))),
-        };
-        Consumer::new(&settings, &config).await
+        let keys = vec![kms_key_arn(region, KEY_ALIAS).parse()?];
+        let cipher = DecryptSettings::with_keys(keys).build(&config).await?;
+        let table = DynamoDbTable::new(&config, TABLE)?;
+        let key = table.key_attributes().await?;
+        let quarantine = S3Quarantine::new(&config, &BUCKET.parse()?);
+        Ok(Consumer::builder(cipher, table, key).quarantine(quarantine).build()?)
     }
 }
 

@@ -7,7 +7,8 @@ use event_source::{EventSourceMapping, FunctionError, InvocationResult, Settings
 use fake_aws::FakeAws;
 use fastrand::Rng;
 use record_consumer::Consumer;
-use tokio::time::{Instant, sleep};
+use record_telemetry::Deadline;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::STREAM;
@@ -119,7 +120,7 @@ impl<'a> Function<'a> {
             if error == Some(Error::Before) {
                 return Err(FunctionError);
             }
-            let response = consumer.handle(event, Instant::now() + TIMEOUT).await;
+            let response = consumer.handle(event.into(), Deadline::after(TIMEOUT)).await;
             match error {
                 Some(Error::After) => Err(FunctionError),
                 _ => Ok(Some(response)),

@@ -6,8 +6,8 @@ use anyhow::Context;
 use futures::future::{BoxFuture, FutureExt, join_all};
 use record_cipher::{Keys, RecordCipher};
 use record_pusher::{
-    Delivery, DeliveryError, MessagePusher, Outcome, PushError, PusherSettings, Record,
-    RecordPusher, RegionName, StreamName,
+    Delivery, DeliveryError, MessagePusher, Outcome, PushError, Record, RecordPusher, RegionName,
+    StreamName,
 };
 
 use crate::environment::{Environment, KEY_ALIAS, REGIONS, STREAM};
@@ -45,18 +45,16 @@ impl Pushers {
         let messages = regions.iter().map(|region| {
             MessagePusher::new(region, &stream, DELIVERY_TIMEOUT, &environment.config)
         });
-        let messages = messages.collect();
-        let mut settings = PusherSettings::new(stream, KEY_ALIAS.parse()?, regions);
-        settings.suite = plan.suite;
-        settings.encrypt_for = plan.encrypt_for;
-        settings.aggregate_bytes = plan.aggregate_bytes;
-        settings.cache_max_messages = plan.cache_max_messages;
-        settings.delivery_timeout_seconds = DELIVERY_TIMEOUT.as_secs();
-        Ok(Self {
-            pusher: RecordPusher::new(&settings, &environment.config).await?,
-            cipher,
-            messages,
-        })
+        let messages = messages.collect::<Result<_, _>>()?;
+        let pusher = RecordPusher::builder(stream, KEY_ALIAS.parse()?, regions)
+            .suite(plan.suite)
+            .encrypt_for(plan.encrypt_for)
+            .aggregate_bytes(plan.aggregate_bytes)
+            .cache_max_messages(plan.cache_max_messages)
+            .delivery_timeout(DELIVERY_TIMEOUT)
+            .build(&environment.config)
+            .await?;
+        Ok(Self { pusher, cipher, messages })
     }
 
     /// Makes a record. Calls KMS, and so is for fair weather.
@@ -116,7 +114,7 @@ fn pushed_record(number: usize, outcome: Result<Outcome, PushError>) -> anyhow::
 fn fate_of(delivery: &Result<Delivery, DeliveryError>) -> Fate {
     match delivery {
         Ok(_) => Fate::Acknowledged,
-        Err(error) if error.tries > 0 => Fate::Undelivered,
+        Err(error) if error.attempts > 0 => Fate::Undelivered,
         Err(_) => Fate::NotSent,
     }
 }

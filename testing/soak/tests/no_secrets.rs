@@ -15,9 +15,10 @@ use event_source::{EventSourceMapping, Settings, Shard};
 use fake_aws::{Fault, Operation, Rule, Service};
 use record_cipher::{Keys, RecordCipher};
 use record_consumer::Consumer;
-use record_pusher::{Outcome, PushError, PusherSettings, Record, RecordPusher, Suite};
+use record_pusher::{Outcome, PushError, Record, RecordPusher, RecordPusherBuilder, Suite};
+use record_telemetry::Deadline;
 use soak::{BUCKET, Environment, KEY_ALIAS, REGIONS, STREAM};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -73,19 +74,17 @@ impl Test {
     }
 
     async fn push_in_every_way(&self) {
-        let settings = |change: fn(&mut PusherSettings)| {
+        let settings = |change: fn(RecordPusherBuilder) -> RecordPusherBuilder| {
             let regions = REGIONS.iter().map(|region| region.parse().unwrap()).collect();
             let alias = KEY_ALIAS.parse().unwrap();
-            let mut settings = PusherSettings::new(STREAM.parse().unwrap(), alias, regions);
-            settings.suite = Suite::Unsigned;
-            settings.delivery_timeout_seconds = 1;
-            change(&mut settings);
-            settings
+            let builder = RecordPusher::builder(STREAM.parse().unwrap(), alias, regions);
+            let timeout = Duration::from_secs(1);
+            change(builder.suite(Suite::Unsigned).delivery_timeout(timeout))
         };
-        self.push(&settings(|_| {})).await;
-        self.push(&settings(|settings| settings.suite = Suite::Signed)).await;
-        self.push(&settings(|settings| settings.aggregate_bytes = 10_000)).await;
-        self.push(&settings(|settings| settings.partition_key_field = Some("no".into()))).await;
+        self.push(settings(|builder| builder)).await;
+        self.push(settings(|builder| builder.suite(Suite::Signed))).await;
+        self.push(settings(|builder| builder.aggregate_bytes(10_000))).await;
+        self.push(settings(|builder| builder.partition_key_field("no"))).await;
         let outages = [
             Rule::new(Fault::Unavailable).service(Service::Kms),
             Rule::new(Fault::Throttle).service(Service::Kms).region(REGIONS[1]),
@@ -94,14 +93,14 @@ impl Test {
         ];
         for rule in outages {
             let outage = self.environment.aws.faults().inject(rule);
-            self.push(&settings(|_| {})).await;
+            self.push(settings(|builder| builder)).await;
             self.environment.aws.faults().lift(outage);
         }
     }
 
     /// Pushes records that get through, unless something is out of order, and one that is too large.
-    async fn push(&self, settings: &PusherSettings) {
-        let pusher = RecordPusher::new(settings, &self.environment.config).await.unwrap();
+    async fn push(&self, settings: RecordPusherBuilder) {
+        let pusher = settings.clone().build(&self.environment.config).await.unwrap();
         let large = format!(r#"{{"{NAME}":"{VALUE}{}"}}"#, "x".repeat(1 << 20));
         let records = [record("1"), record("2"), large].map(String::into_bytes);
         let records = records.map(|json| Record::from_json(&json).unwrap()).to_vec();
@@ -162,7 +161,8 @@ impl Test {
             shard.push("key", message.clone());
         }
         let report = mapping.drain(&mut shard, |event| async {
-            let response = consumer.handle(event, Instant::now() + Duration::from_secs(2)).await;
+            let response =
+                consumer.handle(event.into(), Deadline::after(Duration::from_secs(2))).await;
             self.show(&response);
             Ok(Some(response))
         });
@@ -206,15 +206,15 @@ impl Test {
         let record = self.environment.aws.kinesis().records(REGIONS[0], STREAM).swap_remove(0);
         let limits = esdk_message::Limits::default();
         let message = esdk_message::UnverifiedMessage::parse(&record.data, limits).unwrap();
-        let encrypted = message.encrypted_data_keys()[0].ciphertext;
+        let encrypted = message.encrypted_data_keys().next().unwrap().ciphertext;
         let region = aws_config::Region::new(REGIONS[0]);
         let config = self.environment.config.clone().into_builder().region(region).build();
         let request = aws_sdk_kms::Client::new(&config)
             .decrypt()
             .ciphertext_blob(aws_sdk_kms::primitives::Blob::new(encrypted));
-        let context = message.encryption_context().iter();
-        let request =
-            context.fold(request, |request, (key, value)| request.encryption_context(*key, *value));
+        let request = message
+            .encryption_context()
+            .fold(request, |request, (key, value)| request.encryption_context(key, value));
         let key = request.send().await.unwrap().plaintext.unwrap().into_inner();
         let hex = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let list = format!("{key:?}").trim_matches(['[', ']']).to_owned();

@@ -86,10 +86,10 @@ impl Vendor {
     /// The SDK's materials for what a message's header says.
     pub(crate) async fn decryption_materials(
         &self,
-        message: &UnverifiedMessage<'_>,
+        message: &UnverifiedMessage<impl AsRef<[u8]>>,
     ) -> Option<DecryptionMaterials> {
-        let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
-        let keys = message.encrypted_data_keys().iter().map(|key| {
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        let keys = message.encrypted_data_keys().map(|key| {
             VendorKey::builder()
                 .key_provider_id(key.provider_id)
                 .key_provider_info(Blob::new(key.provider_info))
@@ -101,7 +101,7 @@ impl Vendor {
         let output = request
             .algorithm_suite_id(AlgorithmSuiteId::Esdk(vendor(message.suite())))
             .commitment_policy(policy())
-            .encryption_context(message.encryption_context().iter().map(owned).collect::<Context>())
+            .encryption_context(message.encryption_context().map(owned).collect::<Context>())
             .encrypted_data_keys(keys.collect::<Vec<_>>())
             .send()
             .await;
@@ -147,6 +147,7 @@ fn vendor(suite: Suite) -> EsdkAlgorithmSuiteId {
     match suite {
         Suite::Signed => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKeyEcdsaP384,
         Suite::Unsigned => EsdkAlgorithmSuiteId::AlgAes256GcmHkdfSha512CommitKey,
+        suite => panic!("the {suite} suite has no counterpart yet"),
     }
 }
 

@@ -24,6 +24,10 @@ impl MetricsFile {
         Ok(Self { path: path.to_owned(), file })
     }
 
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// What was pushed is pushed, whether its metrics can be written or not.
     pub(crate) fn write(self, snapshot: Snapshot) {
         if let Err(error) = Metrics::new(SERVICE).write(snapshot, None, &self.file) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 use conversations::{Message, PARTITION_KEY};
-use record_pusher::{Outcome, PushError, PusherSettings, Record, RecordPusher};
+use record_pusher::{Outcome, PushError, Record, RecordPusher};
 
 use crate::args::Target;
 
@@ -14,11 +14,13 @@ pub(crate) async fn push(messages: &[Message], target: &Target) -> anyhow::Resul
         bail!("--kms-key and --stream are needed");
     };
     let regions = target.regions.clone();
-    let mut settings = PusherSettings::new(stream.clone(), kms_key.clone(), regions);
-    // The messages of a group in one shard, in the order in which they were sent.
-    settings.partition_key_field = Some(PARTITION_KEY.to_owned());
     let config = aws_config::load_from_env().await;
-    let pusher = RecordPusher::new(&settings, &config).await.context("the settings do not work")?;
+    let pusher = RecordPusher::builder(stream.clone(), kms_key.clone(), regions)
+        // The messages of a group in one shard, in the order in which they were sent.
+        .partition_key_field(PARTITION_KEY)
+        .build(&config)
+        .await
+        .context("the settings do not work")?;
     let records = messages.iter().map(|message| Record::from(&message.record())).collect();
     complete(&pusher.put_records(records).await)
 }

@@ -1,0 +1,10 @@
+//! `sealstream push` and `sealstream resume` as processes, against an endpoint that fails on command:
+//! whatever happens to a process, the fate of every record is known.
+#![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
+
+mod fixture;
+mod input;
+mod operator;
+mod output;
+mod signals;
+mod spool;
