@@ -165,7 +165,7 @@ async fn a_region_that_does_not_answer_does_not_delay_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pusher_holds_so_many_bytes_and_gives_them_to_every_region() {
     const BYTES: usize = 100_000;
-    const HELD: usize = (16 << 20) / (BYTES + 512 + "{'id':'1','text':''}".len());
+    const HELD: usize = (8 << 20) / (BYTES + 1024 + "{'id':'1','text':''}".len());
     let fixture = Fixture::new().await;
     fixture.aws.faults().inject(Rule::new(Fault::Hang).service(Service::Kinesis).region(THERE));
     let pusher = fixture.pusher().await;

@@ -254,6 +254,9 @@ impl Submitter {
                 return;
             }
         }
+        drop(submitted);
+        // Nothing comes that lingering records could wait for.
+        self.pusher.flush().await;
     }
 
     async fn wait_for_the_end_of_an_outage(&mut self) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fake_aws::{Fault, Operation, Rule, Service, StreamSettings};
 
-use crate::fixture::{Fixture, HERE, THERE, ended, errors, run, signal, until};
+use crate::fixture::{Fixture, HERE, THERE, ended, errors, signal, until};
 
 const MAX_KIB: u64 = 100 << 10;
 
@@ -75,29 +75,18 @@ async fn a_push_holds_little_for_any_linger_aggregation_and_backlog() {
 async fn a_resume_holds_little_for_any_size_of_message() {
     let fixture = Fixture::new("memory_resume").await;
     drop_records(&fixture, 1024);
-    fixture.outage(THERE);
-    let large = format!("{{\"text\":\"{}\"}}\n", "x".repeat(900_000));
-    let mut push = fixture.push_with_spool(&[]);
-    let path = fixture.file("input", large.repeat(150));
-    assert_eq!(
-        run(
-            {
-                push.arg(path);
-                push
-            },
-            ""
+    let data = "A".repeat(1_200_000);
+    let message = |number: u32| {
+        format!(
+            "{{\"region\":\"{THERE}\",\"stream\":\"records\",\"partition_key\":\"{number}\",\
+             \"attempts\":1,\"data\":\"{data}\"}}\n"
         )
-        .await
-        .status
-        .code(),
-        Some(1)
-    );
-    assert!(fs::metadata(fixture.spool()).unwrap().len() > 100 << 20);
-    fixture.aws.faults().lift_all();
+    };
+    let messages: String = (0..150).map(message).collect();
+    fs::write(fixture.spool(), "{\"sealstream_spool\":1}\n".to_owned() + &messages).unwrap();
     fixture.inject(Rule::new(Fault::Hang).operation(Operation::PutRecords).times(4));
     let mut resume = fixture.resume();
-    resume.env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "60").stdin(Stdio::null());
-    let child = resume.spawn().unwrap();
+    let child = resume.stdin(Stdio::null()).spawn().unwrap();
     until(|| fixture.aws.faults().calls(THERE, Operation::PutRecords).calls > 4).await;
     let mut peak = 0;
     while let Some(kib) = peak_kib(&child) {
