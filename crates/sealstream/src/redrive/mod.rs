@@ -62,8 +62,8 @@ pub(crate) struct RedriveArgs {
     function: String,
 
     /// Only keys that begin with this: STREAM/SHARD/SEQUENCE-NUMBER.json
-    #[arg(long, value_name = "PREFIX", default_value = "")]
-    prefix: String,
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
 
     /// Region of both; by default AWS_REGION, or the Region of the profile
     #[arg(long, value_name = "REGION")]
@@ -82,7 +82,7 @@ pub(crate) async fn run(args: &RedriveArgs) -> Result<ExitCode, CommandError> {
     if !args.dry_run {
         check_bucket(&function, args, &region).await?;
     }
-    let keys = quarantine.keys(&args.prefix).await.map_err(|failure| {
+    let keys = quarantine.keys(args.prefix.as_deref().unwrap_or_default()).await.map_err(|failure| {
         ended(failure, &format!("cannot list bucket {} in {region}", args.bucket))
     })?;
     let shutdown = Shutdown::on_signals(Duration::ZERO).context("cannot handle signals")?;
