@@ -82,9 +82,10 @@ pub(crate) async fn run(args: &RedriveArgs) -> Result<ExitCode, CommandError> {
     if !args.dry_run {
         check_bucket(&function, args, &region).await?;
     }
-    let keys = quarantine.keys(args.prefix.as_deref().unwrap_or_default()).await.map_err(|failure| {
-        ended(failure, &format!("cannot list bucket {} in {region}", args.bucket))
-    })?;
+    let keys =
+        quarantine.keys(args.prefix.as_deref().unwrap_or_default()).await.map_err(|failure| {
+            ended(failure, &format!("cannot list bucket {} in {region}", args.bucket))
+        })?;
     let shutdown = Shutdown::on_signals(Duration::ZERO).context("cannot handle signals")?;
     let redrive =
         Redrive { quarantine, function, report: Report::new(keys.len()), stop: shutdown.draining };
