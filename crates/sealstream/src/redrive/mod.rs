@@ -35,9 +35,8 @@ const DOCUMENTS_AT_ONCE: usize = 16;
 const CHUNK: usize = 100;
 
 const EXAMPLES: &str = "\
-Example, for shard 3 of the stream \"records\":
-  sealstream redrive --region us-east-1 --bucket sealstream-quarantine-1a2b3c \\
-      --function sealstream-record-consumer --prefix records/shardId-000000000003/
+Example:
+  sealstream redrive --function sealstream-record-consumer --bucket quarantine-1a2b3c --dry-run
 
 Bucket and function are outputs of the stack: QuarantineBucket and ConsumerFunction. The caller needs
 s3:ListBucket, s3:GetObject, s3:DeleteObject, lambda:InvokeFunction and
