@@ -116,7 +116,12 @@ def kinesis_mock() -> Peer:
     install()
     port = free_port()
     durations = ("CREATE_STREAM", "MERGE_SHARDS", "SPLIT_SHARD", "UPDATE_SHARD_COUNT")
-    settings = {"KINESIS_MOCK_PLAIN_PORT": str(port), "KINESIS_MOCK_TLS_PORT": "0", "LOG_LEVEL": "WARN"}
+    settings = {
+        "KINESIS_MOCK_PLAIN_PORT": str(port),
+        "KINESIS_MOCK_TLS_PORT": "0",
+        "LOG_LEVEL": "WARN",
+        "SHARD_LIMIT": "1000",
+    }
     settings |= {f"{operation}_DURATION": "100ms" for operation in durations}
     node = ROOT / ".venv" / "tools" / "bin" / "node"
     return Peer("kinesis-mock", [str(node), "main.js"], PACKAGES / "kinesis-local", settings, port)

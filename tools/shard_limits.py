@@ -7,6 +7,7 @@ with ProvisionedThroughputExceededException, while the others of the request are
 """
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -55,11 +56,13 @@ class ShardLimits:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 put = self.headers.get("X-Amz-Target", "").endswith(".PutRecords")
                 status, answer = limits.put_records(self.headers, body) if put else limits.forward(self.headers, body)
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                # A client that has stopped waiting is gone.
+                with contextlib.suppress(ConnectionError):
+                    self.send_response(status)
+                    self.send_header("Content-Type", "application/x-amz-json-1.1")
+                    self.send_header("Content-Length", str(len(answer)))
+                    self.end_headers()
+                    self.wfile.write(answer)
 
             def log_message(self, *_) -> None:
                 pass

@@ -145,6 +145,11 @@ def test_entries_above_a_shards_limits_are_retried_alone(kinesis: Peer, deployed
         assert sorted(program.tail(stream, region)) == sorted(lines)
 
 
+def messages(spool: Path) -> int:
+    """How many messages wait in a spool. Its first line says what kind of file it is."""
+    return len(spool.read_bytes().splitlines()) - 1
+
+
 def test_what_closed_shards_refuse_is_spooled_and_resumed(
     kinesis: Peer, deployed: Pipeline, program: Program, tmp_path: Path
 ) -> None:
@@ -154,9 +159,9 @@ def test_what_closed_shards_refuse_is_spooled_and_resumed(
         options = ["--spool", str(spool), "--delivery-timeout-seconds", "1"]
         summary = json.loads(closed.push(stream, lines, *options, code=1).stdout)
         assert summary["delivered"] == 0
-        assert len(spool.read_bytes().splitlines()) == len(lines) * len(REGIONS)
+        assert messages(spool) == len(lines) * len(REGIONS)
         closed.resume(spool, "--delivery-timeout-seconds", "1", code=1)
-        assert len(spool.read_bytes().splitlines()) == len(lines) * len(REGIONS)
+        assert messages(spool) == len(lines) * len(REGIONS)
         limits.records_per_second = 20
         closed.resume(spool)
     assert not spool.exists()
