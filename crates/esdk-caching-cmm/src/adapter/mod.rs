@@ -69,7 +69,7 @@ impl AwsEsdkManager {
         let permit = permit.expect("the semaphore is never closed");
         let manager = self.clone();
         sync::spawn_blocking(move || {
-            // Held by the call, which goes on if nobody waits for it any more.
+            // Held by the call, which continues if its caller gives up.
             let _permit = permit;
             call(&manager)
         })

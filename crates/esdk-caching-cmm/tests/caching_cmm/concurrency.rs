@@ -186,7 +186,7 @@ async fn cancelling_a_waiting_request_does_not_affect_the_others() {
 }
 
 #[tokio::test]
-async fn a_call_ends_even_if_nobody_waits_for_it() {
+async fn a_call_ends_even_if_no_request_waits_for_it() {
     let fixture = Fixture::new();
     let cmm = fixture.builder.build().unwrap();
     fixture.manager.hold();
