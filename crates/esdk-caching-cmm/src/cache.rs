@@ -28,7 +28,8 @@ pub trait CryptographicMaterialsCache: Send + Sync + fmt::Debug {
     /// [ended](crate::Unusable::Ended).
     fn get(&self, id: &CacheId, lookup: &Lookup) -> Found;
 
-    /// Removes the entry stored under `id`, if there is one.
+    /// Removes the entry stored under `id`, if there is one. A call in flight may store new materials
+    /// afterwards.
     fn delete(&self, id: &CacheId);
 
     /// Returns the number of times that the cache was cleared; always 0 if it cannot be. Requests that

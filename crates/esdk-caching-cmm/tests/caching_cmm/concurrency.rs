@@ -215,6 +215,30 @@ fn a_call_cut_off_by_a_shutdown_does_not_hold_its_place() {
     assert_eq!(runtime().block_on(async { spawn(&cmm, 0).await.unwrap() }), Ok(1));
 }
 
+/// The requests that wait carry the call on.
+#[test]
+fn a_call_survives_the_shutdown_of_the_runtime_that_began_it() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.build().unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let first = runtime();
+    fixture.manager.hold();
+    first.block_on(async {
+        drop(spawn(&cmm, 0));
+        fixture.manager.called(1).await;
+    });
+    runtime().block_on(async {
+        let waiting = spawn(&cmm, 0);
+        while cmm.stats().requests < 2 {
+            tokio::task::yield_now().await;
+        }
+        first.shutdown_background();
+        fixture.manager.release();
+        assert_eq!(waiting.await.unwrap(), Ok(0));
+    });
+    assert_eq!(fixture.manager.calls(), 1);
+}
+
 #[tokio::test]
 async fn without_a_cache_every_request_calls() {
     let fixture = Fixture::new();
