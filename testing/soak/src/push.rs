@@ -40,10 +40,11 @@ impl Pushers {
             REGIONS.iter().map(|region| region.parse()).collect::<Result<_, _>>()?;
         let stream: StreamName = STREAM.parse()?;
         let keys = Keys::Encrypt { key: KEY_ALIAS.parse()?, regions: regions.clone() };
-        let cipher = RecordCipher::builder(keys, &environment.config).suite(plan.suite).build().await?;
-        let messages = regions
-            .iter()
-            .map(|region| MessagePusher::new(region, &stream, DELIVERY_TIMEOUT, &environment.config));
+        let cipher =
+            RecordCipher::builder(keys, &environment.config).suite(plan.suite).build().await?;
+        let messages = regions.iter().map(|region| {
+            MessagePusher::new(region, &stream, DELIVERY_TIMEOUT, &environment.config)
+        });
         let messages = messages.collect::<Result<_, _>>()?;
         let pusher = RecordPusher::builder(stream, KEY_ALIAS.parse()?, regions)
             .suite(plan.suite)
