@@ -22,7 +22,7 @@ from tools.tests.conftest import local_aws, run
 BLOCK = re.compile(r"^( *)```(?:sh|bash|shell|console)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 QUERY = re.compile(r"--query\s+(?:'([^']*)'|\"([^\"]*)\"|(\S+))")
 # A command of this project, and its arguments.
-OWN_COMMAND = re.compile(r"(?<![\w/])(scripts/[\w-]+|sealstream [a-z-]+|conversations [a-z-]+)([^|;&)#\n]*)")
+OWN_COMMAND = re.compile(r"(?<![\w/])(scripts/[\w-]+|sealstream [a-z][a-z-]*|conversations [a-z][a-z-]*)([^|;&)#\n]*)")
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")), "events/README.md"]
 SAMPLES = ROOT / "events" / "sample-records.ndjson"
 PAGE_SECONDS = 300

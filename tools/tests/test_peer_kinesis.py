@@ -192,10 +192,6 @@ def test_a_record_above_what_the_stream_takes_fails_alone(kinesis: Peer, program
     assert sorted(program.tail(stream, REGIONS[0])) == sorted(lines)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a request that Kinesis rejects as a whole takes all of its entries with it: it is not split until the culprit is alone",
-)
 def test_an_entry_that_the_service_rejects_takes_no_other_with_it(kinesis: Peer, program: Program) -> None:
     # kinesis-mock counts a partition key in UTF-16 units, AWS in characters; either refuses the whole request.
     stream, lines = create_everywhere(kinesis), records(29, key="short")

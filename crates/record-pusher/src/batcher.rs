@@ -270,13 +270,16 @@ impl Worker {
 
     fn retry_or_fail(&mut self, mut pending: PendingDelivery, error: AttemptError) {
         self.counters.failed_attempt(error.is_throttling());
-        if self.may_retry(&error, pending.attempts) {
-            let left = self.settings.outages.left(pending.deadline);
-            if let Some(pause) = pending.pauses.next_within(left) {
-                pending.last_error = Some(error);
-                self.retries.insert(pending, pause);
-                return;
-            }
+        let pause = match self.may_retry(&error, pending.attempts) {
+            false => None,
+            // An outage may take longer than the pause, but no time passes in it.
+            true if error.kind == ErrorKind::Operator => Some(pending.pauses.next_pause()),
+            true => pending.pauses.next_within(self.settings.outages.left(pending.deadline)),
+        };
+        if let Some(pause) = pause {
+            pending.last_error = Some(error);
+            self.retries.insert(pending, pause);
+            return;
         }
         tracing::debug!(error.code, pending.attempts, "entry failed");
         self.release(&pending.entry);

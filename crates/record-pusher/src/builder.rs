@@ -12,8 +12,9 @@ use crate::item_key::ItemKey;
 use crate::outage::OnOutage;
 use crate::pusher::RecordPusher;
 
-/// Bytes that a pusher holds at once. Enough to keep two Regions busy at 100 ms an answer.
-pub(crate) const MAX_BYTES_IN_FLIGHT: usize = 16 << 20;
+/// Bytes that a pusher holds at once. Enough for the requests in flight, and so little that one shard
+/// accepts it all well within the default delivery timeout.
+pub(crate) const MAX_BYTES_IN_FLIGHT: usize = 8 << 20;
 /// Time that an entry waits for others to share a request, unless the setting says more.
 pub(crate) const REQUEST_LINGER: Duration = Duration::from_millis(5);
 

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes that one record counts for beside its own, so that small records do not fill the memory
 /// with the message and the bookkeeping around them.
-const OVERHEAD: usize = 512;
+const OVERHEAD: usize = 1 << 10;
 
 /// Bytes that a pusher may hold at once. They are reserved before anything is accepted and released
 /// when the outcome is known, so memory stays bounded for any linger, aggregation and backlog.

@@ -43,7 +43,7 @@ impl MessagePusher {
         config: &SdkConfig,
     ) -> Result<Self, SetupError> {
         check_delivery_timeout(delivery_timeout)?;
-        let outages = Arc::new(Outages::new(OnOutage::Fail));
+        let outages = Arc::new(Outages::new(OnOutage::Fail, delivery_timeout));
         let settings = BatchSettings { linger: REQUEST_LINGER, delivery_timeout, outages };
         let stop = CancellationToken::new();
         let region = Region::start(region, stream, settings, config, &stop);

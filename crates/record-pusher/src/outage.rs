@@ -42,6 +42,8 @@ pub(crate) enum Service {
 #[derive(Debug)]
 pub(crate) struct Outages {
     policy: OnOutage,
+    /// Time that every record has after an outage.
+    delivery_timeout: Duration,
     state: Mutex<State>,
     current: watch::Sender<Option<Outage>>,
 }
@@ -52,7 +54,7 @@ struct State {
     worked: BTreeSet<Service>,
     out: BTreeMap<Service, String>,
     since: Option<Instant>,
-    /// Total duration of past outages.
+    /// Total duration of past outages, and the time that records were given after them.
     past: Duration,
 }
 
@@ -60,8 +62,13 @@ struct State {
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 impl Outages {
-    pub(crate) fn new(policy: OnOutage) -> Self {
-        Self { policy, state: Mutex::default(), current: watch::Sender::default() }
+    pub(crate) fn new(policy: OnOutage, delivery_timeout: Duration) -> Self {
+        Self {
+            policy,
+            delivery_timeout,
+            state: Mutex::default(),
+            current: watch::Sender::default(),
+        }
     }
 
     /// Returns a receiver of the current outage.
@@ -80,7 +87,8 @@ impl Outages {
         }
         if state.out.is_empty() {
             let since = state.since.take();
-            state.past += since.map(|since| since.elapsed()).unwrap_or_default();
+            let duration = since.map(|since| since.elapsed()).unwrap_or_default();
+            state.past += duration + self.delivery_timeout;
         }
         self.publish(&state);
     }
@@ -149,7 +157,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_service_that_never_worked_is_not_waited_for() {
         for policy in [OnOutage::Fail, OnOutage::Wait] {
-            let outages = Outages::new(policy);
+            let outages = Outages::new(policy, Duration::ZERO);
             assert!(!outages.waits_out(&stream(), "denied"));
             outages.works(&stream());
             assert_eq!(outages.waits_out(&stream(), "denied"), policy == OnOutage::Wait);
@@ -159,7 +167,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_time_passes_during_an_outage() {
-        let outages = Outages::new(OnOutage::Wait);
+        let outages = Outages::new(OnOutage::Wait, Duration::ZERO);
         [stream(), Service::Kms].iter().for_each(|service| outages.works(service));
         let deadline = Instant::now() + Duration::from_secs(10);
         advance(Duration::from_secs(4)).await;
@@ -178,8 +186,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn records_have_the_delivery_timeout_after_an_outage() {
+        let timeout = Duration::from_secs(5);
+        let outages = Outages::new(OnOutage::Wait, timeout);
+        outages.works(&stream());
+        let deadline = Instant::now() + Duration::from_millis(1);
+        assert!(outages.waits_out(&stream(), "denied"));
+        advance(Duration::from_secs(100)).await;
+        outages.works(&stream());
+        assert!(outages.left(deadline) >= timeout);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn subscribers_see_an_outage_begin_and_end() {
-        let outages = Outages::new(OnOutage::Wait);
+        let outages = Outages::new(OnOutage::Wait, Duration::ZERO);
         let mut current = outages.subscribe();
         outages.works(&stream());
         assert!(!current.has_changed().unwrap());

@@ -72,7 +72,7 @@ impl Pipeline {
             sleep(ENCRYPTION_GRACE).await;
         };
         tokio::select! {
-            () = self.push_all(&mut submissions) => {}
+            () = self.push_all(&mut submissions, &stop) => {}
             () = stopped => {}
         }
         // Callers that submit from now on are told at once.
@@ -90,10 +90,14 @@ impl Pipeline {
         }
     }
 
-    async fn push_all(&mut self, submissions: &mut mpsc::Receiver<Submission>) {
+    async fn push_all(
+        &mut self,
+        submissions: &mut mpsc::Receiver<Submission>,
+        stop: &CancellationToken,
+    ) {
         let at_once = available_parallelism().map_or(1, Into::into);
         let mut steps = FuturesOrdered::new();
-        let mut is_open = true;
+        let (mut is_open, mut is_stopped) = (true, false);
         while is_open || !steps.is_empty() {
             while steps.len() < at_once
                 && let Some(queued) = self.waiting.next()
@@ -108,6 +112,10 @@ impl Pipeline {
                 Some(step) = steps.next() => self.finish(step).await,
                 Some(()) = OptionFuture::from(due), if has_capacity => {
                     steps.extend(self.aggregator.take_due().into_iter().map(|group| self.encrypt(group)));
+                }
+                () = stop.cancelled(), if !is_stopped => {
+                    is_stopped = true;
+                    steps.extend(self.aggregator.take_all().into_iter().map(|group| self.encrypt(group)));
                 }
                 submission = submissions.recv(), if is_open && has_capacity => match submission {
                     Some(Submission::Records(records)) => self.waiting = records.into_iter(),
@@ -309,12 +317,14 @@ impl Encryptor {
                     return Some(encrypted);
                 }
                 Err(error) => {
-                    let may_retry = self.may_retry(&error);
+                    let pause = match (self.may_retry(&error), error.kind()) {
+                        (false, _) => None,
+                        // An outage may take longer than the pause, but no time passes in it.
+                        (true, ErrorKind::Operator) => Some(pauses.next_pause()),
+                        (true, _) => pauses.next_within(self.outages.left(deadline)),
+                    };
                     *latest = Some(error);
-                    if !may_retry {
-                        return None;
-                    }
-                    sleep(pauses.next_within(self.outages.left(deadline))?).await;
+                    sleep(pause?).await;
                 }
             }
         }

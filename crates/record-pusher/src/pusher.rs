@@ -79,7 +79,7 @@ impl RecordPusher {
         config: &SdkConfig,
     ) -> Self {
         let stop = CancellationToken::new();
-        let outages = Arc::new(Outages::new(settings.on_outage));
+        let outages = Arc::new(Outages::new(settings.on_outage, settings.delivery_timeout));
         let is_aggregating = settings.aggregate_bytes > 0;
         // A record lingers once: for its message or for its request.
         let batch_settings = BatchSettings {
@@ -143,7 +143,7 @@ impl RecordPusher {
     }
 
     /// Accepts a record for pushing, and returns a future of its outcome. Waits for capacity: a
-    /// pusher holds 16 MiB of records at once.
+    /// pusher holds 8 MiB of records at once.
     ///
     /// Records with the same partition key reach a stream in the order of these calls.
     pub async fn queue_record(&self, record: impl Into<Record>) -> Pushed {

@@ -9,8 +9,8 @@ test refuses. Run it with a Python that has botocore, after an update of the AWS
 import csv
 from pathlib import Path
 
-import botocore.retries.standard as standard
 import botocore.session
+from botocore.retries import standard
 
 FILE = Path(__file__).with_suffix(".tsv")
 COLUMNS = ["service", "operation", "code", "fault", "retry", "cause"]

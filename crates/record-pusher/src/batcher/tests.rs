@@ -99,7 +99,7 @@ impl Fixture {
 
     fn with_policy(script: Arc<Script>, policy: OnOutage) -> Self {
         let (stop, counters) = (CancellationToken::new(), Arc::<Counters>::default());
-        let outages = Arc::new(Outages::new(policy));
+        let outages = Arc::new(Outages::new(policy, TIMEOUT));
         let settings =
             BatchSettings { linger: LINGER, delivery_timeout: TIMEOUT, outages: outages.clone() };
         let service = Service::Stream("eu-west-1".parse().unwrap());

@@ -82,6 +82,11 @@ impl Lifecycle {
         self.phase
     }
 
+    /// Whether there may be more to read.
+    pub(crate) fn is_reading(&self) -> bool {
+        !self.input_ended
+    }
+
     /// Whether a signal ended the reading.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupted
@@ -188,5 +193,87 @@ mod tests {
         let (actions, phase, code) = run(&[Read(3), Delivered, OPERATOR]);
         assert_eq!(actions, [Action::StartDrainTime]);
         assert_eq!((phase, code), (Phase::Draining, ExitCode::Operator));
+    }
+
+    /// A push as its driver sees it.
+    #[derive(Debug, Default)]
+    struct World {
+        unsettled: u64,
+        read: u64,
+        delivered: u64,
+        undelivered: u64,
+        operator: bool,
+        input_ended: bool,
+        stops: u32,
+        drains: u32,
+    }
+
+    /// Whatever the order of records, faults and signals: a push goes forward only, is done exactly
+    /// when everything read is settled, is drained and stopped at most once, and its exit code tells
+    /// the fate of the records.
+    #[test]
+    fn no_schedule_loses_count() {
+        for seed in 0..2000 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let (mut lifecycle, mut world) = (Lifecycle::new(), World::default());
+            while lifecycle.phase() != Phase::Done {
+                let event = next_event(&mut random, &lifecycle, &mut world);
+                let before = lifecycle.phase();
+                let action = lifecycle.on(event);
+                assert!(lifecycle.phase() >= before, "seed {seed}");
+                world.drains += u32::from(action == Action::StartDrainTime);
+                world.stops += u32::from(action == Action::StopPusher);
+                let is_done = world.input_ended && world.unsettled == 0;
+                assert_eq!(lifecycle.phase() == Phase::Done, is_done, "seed {seed} {world:?}");
+            }
+            assert!(world.drains <= 1 && world.stops <= 1, "seed {seed} {world:?}");
+            assert_eq!(world.read, world.delivered + world.undelivered);
+            let code = lifecycle.exit_code(true);
+            let expected = match (world.operator, world.undelivered, lifecycle.is_interrupted()) {
+                (true, ..) => ExitCode::Operator,
+                (_, 0, false) => ExitCode::Complete,
+                _ => ExitCode::Incomplete,
+            };
+            assert_eq!(code, expected, "seed {seed} {world:?}");
+        }
+    }
+
+    /// Draws an event that can happen.
+    fn next_event(random: &mut fastrand::Rng, lifecycle: &Lifecycle, world: &mut World) -> Event {
+        loop {
+            let event = match random.u32(..20) {
+                0..8 if !world.input_ended && lifecycle.phase() == Phase::Running => {
+                    Read(random.u64(..5))
+                }
+                8 if !world.input_ended => InputEnded,
+                9 => Signal,
+                10 if lifecycle.phase() == Phase::Draining => DrainTimeOver,
+                11..17 if world.unsettled > 0 => Delivered,
+                17..19 if world.unsettled > 0 => {
+                    Event::Undelivered { acknowledged: random.bool(), operator: false }
+                }
+                19 if world.unsettled > 0 => {
+                    Event::Undelivered { acknowledged: random.bool(), operator: true }
+                }
+                _ => continue,
+            };
+            match event {
+                Read(records) => {
+                    world.read += records;
+                    world.unsettled += records;
+                }
+                InputEnded => world.input_ended = true,
+                Delivered => world.delivered += 1,
+                Event::Undelivered { operator, .. } => {
+                    world.undelivered += 1;
+                    world.operator |= operator;
+                }
+                _ => {}
+            }
+            if matches!(event, Delivered | Event::Undelivered { .. }) {
+                world.unsettled -= 1;
+            }
+            return event;
+        }
     }
 }

@@ -173,10 +173,12 @@ impl Run {
                 self.stop_reading = None;
                 let drain = Duration::from_secs(self.drain_seconds);
                 self.drain_time = Some(Box::pin(sleep(drain)));
-                let seconds = self.drain_seconds;
-                self.report.say(&format!(
-                    "stopping: delivering the lines that were read, for up to {seconds} s"
-                ));
+                if self.lifecycle.is_reading() {
+                    let seconds = self.drain_seconds;
+                    self.report.say(&format!(
+                        "stopping: delivering the lines that were read, for up to {seconds} s"
+                    ));
+                }
             }
             Action::StopPusher => {
                 self.stop_reading = None;
@@ -252,6 +254,9 @@ impl Submitter {
                 return;
             }
         }
+        drop(submitted);
+        // Nothing comes that lingering records could wait for.
+        self.pusher.flush().await;
     }
 
     async fn wait_for_the_end_of_an_outage(&mut self) {

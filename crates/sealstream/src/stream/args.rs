@@ -26,17 +26,25 @@ pub(crate) struct StreamArgs {
 impl StreamArgs {
     /// Loads the AWS configuration for the stream's Region, which is returned beside it.
     pub(crate) async fn load_config(&self) -> Result<(SdkConfig, String), CommandError> {
-        let region = self.region.as_ref().map(|region| Region::new(region.to_string()));
-        // As in the AWS CLI. The SDK's own chain would ask the instance metadata too, which takes
-        // three seconds where there is none.
-        let chain = RegionProviderChain::first_try(region)
-            .or_else(EnvironmentVariableRegionProvider::new())
-            .or_else(ProfileFileRegionProvider::new());
-        let config = aws_config::from_env().region(chain).load().await;
-        let Some(region) = config.region().map(ToString::to_string) else {
-            let error = CommandError::new(ExitCode::Usage, anyhow::anyhow!("no Region is set"));
-            return Err(error.with_next_step("set --region or AWS_REGION".to_owned()));
-        };
-        Ok((config, region))
+        load_config(self.region.as_ref()).await
     }
+}
+
+/// Loads the AWS configuration for a Region, by default the one of the environment or the profile.
+/// Returns the Region beside it.
+pub(crate) async fn load_config(
+    region: Option<&RegionName>,
+) -> Result<(SdkConfig, String), CommandError> {
+    let region = region.map(|region| Region::new(region.to_string()));
+    // As in the AWS CLI. The SDK's own chain would ask the instance metadata too, which takes
+    // three seconds where there is none.
+    let chain = RegionProviderChain::first_try(region)
+        .or_else(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new());
+    let config = aws_config::from_env().region(chain).load().await;
+    let Some(region) = config.region().map(ToString::to_string) else {
+        let error = CommandError::new(ExitCode::Usage, anyhow::anyhow!("no Region is set"));
+        return Err(error.with_next_step("set --region or AWS_REGION".to_owned()));
+    };
+    Ok((config, region))
 }

@@ -61,26 +61,32 @@ impl Fixture {
         command
     }
 
-    /// `sealstream push` to both Regions, with a second for delivery and a JSON summary.
+    /// `sealstream push` to both Regions, with a JSON summary.
     pub(crate) fn push(&self, arguments: &[&str]) -> Command {
+        self.push_to("records", arguments)
+    }
+
+    pub(crate) fn push_to(&self, stream: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(&["push", "--suite", "unsigned", "--output", "json"]);
         command
             .args(["--regions", "us-east-1,eu-west-1", "--kms-key", "alias/records"])
-            .args(["--stream", "records"])
-            .env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "1")
+            .args(["--stream", stream])
+            .env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "20")
             .args(arguments);
         command
     }
 
+    /// The same with a spool, and two seconds for delivery.
     pub(crate) fn push_with_spool(&self, arguments: &[&str]) -> Command {
         let mut command = self.push(arguments);
+        command.env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "2");
         command.arg("--spool").arg(self.spool());
         command
     }
 
     pub(crate) fn resume(&self) -> Command {
         let mut command = self.command(&["resume", "--output", "json"]);
-        command.args(["--delivery-timeout-seconds", "1", "--spool"]).arg(self.spool());
+        command.env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "20").arg("--spool").arg(self.spool());
         command
     }
 

@@ -4,6 +4,7 @@
 
 mod fixture;
 mod input;
+mod memory;
 mod operator;
 mod output;
 mod signals;

@@ -88,6 +88,7 @@ async fn the_same_failure_is_said_once() {
     fixture.inject(Rule::new(Fault::Unavailable).service(Service::Kinesis));
     let path = fixture.file("big.ndjson", lines(3000));
     let mut push = fixture.push(&[]);
+    push.env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "2");
     let output = run(
         {
             push.arg(path);
@@ -114,7 +115,9 @@ async fn the_summary_has_stable_keys() {
     let good = run(fixture.push(&[]), lines(1)).await;
     let bad = run(fixture.push(&[]), "oops").await;
     fixture.outage(HERE);
-    let out = run(fixture.push(&[]), lines(1)).await;
+    let mut push = fixture.push(&[]);
+    push.env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "1");
+    let out = run(push, lines(1)).await;
     let expected = [
         "records",
         "delivered",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{PipeReader, Read, Write, pipe};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use fake_aws::{Fault, Operation, Rule, Service};
@@ -212,4 +212,103 @@ async fn the_end_of_the_input_makes_lingering_records_leave() {
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
     assert!(before.elapsed() < Duration::from_secs(20));
     assert_eq!((fixture.count(HERE), fixture.count(THERE)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_random_schedule_of_faults_and_signals_loses_a_record() {
+    const RECORDS: u64 = 3000;
+    for seed in 0..6 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let fixture = Fixture::new(&format!("schedule_{seed}")).await;
+        let fault = [Fault::Throttle, Fault::InternalError, Fault::Reset, Fault::AnswerLost]
+            [random.usize(..4)];
+        let service = [Service::Kinesis, Service::Kms][random.usize(..2)];
+        let share = random.f64() / 2.0;
+        fixture.inject(Rule::new(fault).service(service).chance(share, seed));
+        fixture.inject(Rule::new(Fault::Partial { every: 3 }).chance(0.5, seed));
+        let aggregate = [0, 1000][random.usize(..2)].to_string();
+        let linger = [5, 2000][random.usize(..2)].to_string();
+        let mut push = fixture.push_with_spool(&["--drain-seconds", "1"]);
+        push.args(["--aggregate-bytes", &aggregate, "--linger-ms", &linger]);
+        let mut child = push.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let writing = std::thread::spawn(move || input.write_all(lines(3000).as_bytes()).is_ok());
+        tokio::time::sleep(Duration::from_millis(random.u64(200..2500))).await;
+        // It may have ended.
+        let name = ["TERM", "INT", "HUP"][random.usize(..3)];
+        let _ = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+        let output = ended(child).await;
+        writing.join().unwrap();
+        let context = format!("seed {seed}: {}", errors(&output));
+        let code = output.status.code();
+        if code == Some(0) {
+            let summary = summary(&output);
+            assert_eq!(summary["delivered"].as_u64(), Some(RECORDS), "{context}");
+            continue;
+        }
+        // Killed before it handled signals: nothing was read.
+        let Some(1) = code else { continue };
+        let summary = summary(&output);
+        fixture.aws.faults().lift_all();
+        if fixture.spool().exists() {
+            assert_eq!(run(fixture.resume(), "").await.status.code(), Some(0), "{context}");
+        }
+        if let Some(line) = summary["continue_from"]["line"].as_u64() {
+            let line = line.to_string();
+            let again = run(fixture.push(&["--from-line", &line]), lines(3000)).await;
+            assert_eq!(again.status.code(), Some(0), "{context}");
+        }
+        for region in [HERE, THERE] {
+            let arrived: BTreeSet<_> = fixture.ids(region).await.into_iter().collect();
+            assert_eq!(arrived.len() as u64, RECORDS, "{context}");
+        }
+    }
+}
+
+/// A file that is pushed in spite of kills, by SIGTERM and SIGKILL in turn at random moments: each run
+/// goes on where the last one said, or begins at the same line again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_is_killed_ten_times_and_resumed_loses_nothing() {
+    const RECORDS: usize = 40_000;
+    let fixture = Fixture::new("ten_kills").await;
+    let path = fixture.file("input", lines(RECORDS));
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut line = 1;
+    for kill in 0..10 {
+        let from = line.to_string();
+        let mut push =
+            fixture.push_with_spool(&["--from-line", &from, "--aggregate-bytes", "1000"]);
+        let child = push.arg(&path).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(random.u64(100..1000))).await;
+        let name = if kill % 2 == 0 { "TERM" } else { "KILL" };
+        let _ = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+        let output = ended(child).await;
+        if let Ok(summary) = serde_json::from_slice::<Value>(&output.stdout) {
+            match summary["continue_from"]["line"].as_u64() {
+                Some(next) => line = next,
+                None => break,
+            }
+        }
+    }
+    let from = line.to_string();
+    let mut push = fixture.push_with_spool(&["--from-line", &from, "--aggregate-bytes", "1000"]);
+    let last = run(
+        {
+            push.arg(&path).env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "30");
+            push
+        },
+        "",
+    )
+    .await;
+    assert_eq!(last.status.code(), Some(0), "{}", errors(&last));
+    if fixture.spool().exists() {
+        let resumed = run(fixture.resume(), "").await;
+        assert_eq!(resumed.status.code(), Some(0), "{}", errors(&resumed));
+    }
+    for region in [HERE, THERE] {
+        let ids = fixture.ids(region).await;
+        let distinct: BTreeSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), RECORDS, "{region}");
+        eprintln!("{region}: {} duplicates of {RECORDS} records", ids.len() - distinct.len());
+    }
 }

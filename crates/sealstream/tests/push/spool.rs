@@ -26,7 +26,9 @@ async fn undelivered_messages_are_spooled_and_resumed() {
     }
 
     // Still out: everything stays, with more attempts.
-    let output = run(fixture.resume(), "").await;
+    let mut resume = fixture.resume();
+    resume.env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "1");
+    let output = run(resume, "").await;
     assert_eq!((output.status.code(), &summary(&output)["left"]), (Some(1), &5.into()));
     let attempts =
         |messages: &[Value]| messages.iter().map(|m| m["attempts"].as_u64().unwrap()).sum::<u64>();
@@ -189,11 +191,7 @@ async fn a_resume_that_is_stopped_keeps_the_rest() {
         let calls = || fixture.aws.faults().calls(THERE, Operation::PutRecords).faults;
         let before = calls();
         let mut resume = fixture.resume();
-        let child = resume.args(["--delivery-timeout-seconds", "60"]).spawn();
-        let child = match child {
-            Ok(child) => child,
-            Err(error) => panic!("{error}"),
-        };
+        let child = resume.env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "60").spawn().unwrap();
         until(|| calls() > before).await;
         crate::fixture::signal(signal, &child);
         let output = ended(child).await;

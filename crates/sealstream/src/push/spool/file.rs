@@ -32,13 +32,13 @@ pub(crate) fn lock(file: &File, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the first line, or its beginning if it is long; `None` if the file is empty.
-pub(crate) fn first_line(file: &mut File) -> io::Result<Option<Vec<u8>>> {
+/// Returns the first line, or its beginning if it is long.
+pub(crate) fn first_line(file: &mut File) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(0))?;
     let mut line = Vec::new();
     let mut start = BufReader::new(&mut *file).take(MAX_HEADER_BYTES);
-    let bytes = start.read_until(b'\n', &mut line)?;
-    Ok((bytes > 0).then_some(line))
+    start.read_until(b'\n', &mut line)?;
+    Ok(line)
 }
 
 /// Ends a line that a program was interrupted in, so that it spoils no other.

@@ -101,13 +101,14 @@ impl Spool {
         let mut file = open(&path)?;
         lock(&file, &path)?;
         let mut prepare = || {
-            let first_line = file::first_line(&mut file)?;
-            if let Some(line) = &first_line {
-                check_header(&path, line)?;
+            // A device has no first line.
+            let length = file.metadata()?.len();
+            if length > 0 {
+                check_header(&path, &file::first_line(&mut file)?)?;
                 end_last_line(&mut file)?;
             }
             sync_folder(&path)?;
-            anyhow::Ok((file.metadata()?.len(), first_line.is_none()))
+            anyhow::Ok((file.metadata()?.len(), length == 0))
         };
         let (length, was_empty) =
             prepare().with_context(|| format!("cannot write to {}", path.display()))?;

@@ -54,8 +54,7 @@ impl Replacement {
         let path = path.canonicalize().with_context(open)?;
         let mut file = OpenOptions::new().read(true).write(true).open(&path).with_context(open)?;
         lock(&file, &path)?;
-        let first_line = first_line(&mut file).with_context(open)?.unwrap_or_default();
-        check_header(&path, &first_line)?;
+        check_header(&path, &first_line(&mut file).with_context(open)?)?;
         Ok(Self { path, file, draft: None, unreadable: None })
     }
 
