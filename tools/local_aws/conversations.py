@@ -2,18 +2,16 @@
 """The example of docs/conversations.md on a local AWS: the pipeline, and on top of it infra/conversations.yaml."""
 
 import collections
-import contextlib
 import json
 import re
 import subprocess
 from pathlib import Path
 
 import boto3
-from samtranslator.yaml_helper import yaml_parse
 
 from tools import ROOT
 from tools.local_aws.pipeline import KEY_ALIAS, REGIONS, STREAM
-from tools.local_aws.stack import DEPLOY_SECONDS, Stack, StackError, wait_until
+from tools.local_aws.stack import Stack, StackError, read_template
 
 TEMPLATE = ROOT / "infra" / "conversations.yaml"
 STACK_NAME = "conversations"
@@ -125,26 +123,7 @@ class Conversations:
         }
 
     def _deploy(self, region: str, updater: Path, **parameters: str) -> dict[str, str]:
-        template = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
-        bucket = f"conversations-{region}"
-        s3, cloudformation = self.stack.client("s3", region), self.stack.client("cloudformation", region)
-        location = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
-            s3.create_bucket(Bucket=bucket, **location)
-        s3.upload_file(str(updater), bucket, updater.name)
+        template = read_template(TEMPLATE)
         function = template["Resources"]["ConversationUpdater"]["Properties"]
-        function["CodeUri"] = {"Bucket": bucket, "Key": updater.name}
-        parameters |= {"TableName": TABLE}
-        cloudformation.create_stack(
-            StackName=STACK_NAME,
-            TemplateBody=json.dumps(template),
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        )
-
-        def stack() -> dict:
-            return cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
-
-        failure = f"the stack {STACK_NAME} in {region} is not there"
-        wait_until(lambda: stack()["StackStatus"] == "CREATE_COMPLETE", DEPLOY_SECONDS, failure)
-        return {output["OutputKey"]: output["OutputValue"] for output in stack()["Outputs"]}
+        function["CodeUri"] = self.stack.upload_package(region, updater)
+        return self.stack.create_stack(region, STACK_NAME, template, TableName=TABLE, **parameters)

@@ -123,21 +123,31 @@ class Stack:
         template = read_template(TEMPLATE)
         del template["Globals"]["Function"]["CodeUri"]
         for function, package in packages.items():
-            template["Resources"][function]["Properties"]["CodeUri"] = self._upload_package(region, package)
+            template["Resources"][function]["Properties"]["CodeUri"] = self.upload_package(region, package)
         for resource in template["Resources"].values():
             if resource["Type"] == "AWS::CloudFormation::Stack":
                 name = resource["Properties"]["TemplateURL"]
                 nested = read_template(INFRA / name)
                 resource["Properties"]["TemplateURL"] = self._upload_template(region, name, nested)
+        return self.create_stack(region, STACK_NAME, template, **parameters)
+
+    def create_stack(self, region: str, name: str, template: dict, **parameters: str) -> dict[str, str]:
+        """Creates a stack of any template, and returns its outputs."""
         cloudformation = self.client("cloudformation", region)
         cloudformation.create_stack(
-            StackName=STACK_NAME,
-            TemplateURL=self._upload_template(region, TEMPLATE.name, template),
+            StackName=name,
+            TemplateURL=self._upload_template(region, f"{name}.json", template),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
-        stack = self._wait_until_deployed(cloudformation, region)
-        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        stack = self._wait_until_deployed(cloudformation, region, name)
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def upload_package(self, region: str, package: Path) -> dict[str, str]:
+        """Uploads a function's code, and returns where a template finds it."""
+        bucket = self._deployment_bucket(region)
+        self.client("s3", region).upload_file(str(package), bucket, package.name)
+        return {"Bucket": bucket, "Key": package.name}
 
     def table_items(self, region: str, table: str) -> list[dict]:
         """Every item of a table, in boto3's Python types (numbers as Decimal)."""
@@ -224,11 +234,6 @@ class Stack:
 
         wait_until(ready, READY_SECONDS, f"the local AWS is not ready; its log: {self._log}")
 
-    def _upload_package(self, region: str, package: Path) -> dict[str, str]:
-        bucket = self._deployment_bucket(region)
-        self.client("s3", region).upload_file(str(package), bucket, package.name)
-        return {"Bucket": bucket, "Key": package.name}
-
     def _upload_template(self, region: str, name: str, template: dict) -> str:
         bucket = self._deployment_bucket(region)
         self.client("s3", region).put_object(Bucket=bucket, Key=name, Body=json.dumps(template).encode())
@@ -244,24 +249,24 @@ class Stack:
             s3.create_bucket(Bucket=bucket, **location)
         return bucket
 
-    def _wait_until_deployed(self, cloudformation, region: str) -> dict:
+    def _wait_until_deployed(self, cloudformation, region: str, name: str) -> dict:
         def stack() -> dict:
-            return cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+            return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
 
         wait_until(
             lambda: not stack()["StackStatus"].endswith("_IN_PROGRESS"),
             DEPLOY_SECONDS,
-            f"the stack in {region} is still being deployed",
+            f"the stack {name} in {region} is still being deployed",
         )
         outcome = stack()
         if outcome["StackStatus"] != "CREATE_COMPLETE":
-            events = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+            events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
             reasons = "\n".join(
                 f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', event['ResourceStatus'])}"
                 for event in reversed(events)
                 if event["ResourceStatus"].endswith("_FAILED")
             )
-            raise StackError(f"the stack in {region} ended as {outcome['StackStatus']}:\n{reasons}")
+            raise StackError(f"the stack {name} in {region} ended as {outcome['StackStatus']}:\n{reasons}")
         return outcome
 
 

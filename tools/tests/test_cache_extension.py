@@ -91,7 +91,7 @@ def extension(
 
         def filled() -> bool:
             assert process.poll() is None, log.read_text()
-            return "the cache is filled" in log.read_text()
+            return "cache filled" in log.read_text()
 
         wait_until(filled, SECONDS, f"the extension is not ready; its log: {log}")
         yield Extension(port, log)

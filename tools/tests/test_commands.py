@@ -5,6 +5,7 @@ The shell blocks of a page run one after the other in one shell, in a folder tha
 version 1 of the AWS CLI, which PyPI has, in the place of version 2.
 """
 
+import os
 import re
 import subprocess
 import textwrap
@@ -16,10 +17,12 @@ import pytest
 
 from tools import ROOT
 from tools.local_aws.pipeline import REGIONS, Pipeline
-from tools.tests.conftest import local_aws
+from tools.tests.conftest import local_aws, run
 
 BLOCK = re.compile(r"^( *)```(?:sh|bash|shell|console)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 QUERY = re.compile(r"--query\s+(?:'([^']*)'|\"([^\"]*)\"|(\S+))")
+# A command of this project, and its arguments.
+OWN_COMMAND = re.compile(r"(?<![\w/])(scripts/[\w-]+|sealstream [a-z][a-z-]*|conversations [a-z][a-z-]*)([^|;&)#\n]*)")
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")), "events/README.md"]
 SAMPLES = ROOT / "events" / "sample-records.ndjson"
 PAGE_SECONDS = 300
@@ -90,6 +93,21 @@ def test_every_query_compiles(page: str) -> None:
         for found in QUERY.findall(block):
             # A parameter of a shell function stands for a name.
             jmespath.compile(re.sub(r"\$\d", "Name", "".join(found)))
+
+
+def test_every_flag_is_in_the_help_of_its_command(binaries: dict[str, Path]) -> None:
+    """Of the commands that do not run here too."""
+    used: dict[str, set[str]] = {}
+    for page in PAGES_WITH_BLOCKS:
+        for block in blocks(page):
+            for command, arguments in OWN_COMMAND.findall(block.replace("\\\n", " ")):
+                used.setdefault(command, set()).update(re.findall(r"(?<!\S)--[a-z-]+", arguments))
+    assert {"sealstream push", "scripts/deploy"} <= used.keys()
+    for command, flags in used.items():
+        program, *rest = command.split()
+        path = binaries.get(program, ROOT / program)
+        text = run([str(path), *rest, "--help"], {"PATH": os.environ["PATH"]}).stdout
+        assert {flag for flag in flags if flag not in text} == set(), command
 
 
 def test_what_does_not_run_is_still_there() -> None:

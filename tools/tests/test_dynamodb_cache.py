@@ -5,16 +5,14 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
 from tools import ROOT
-from tools.local_aws.stack import Stack, wait_until
+from tools.local_aws.stack import Stack, read_template
 
 TEMPLATE = ROOT / "infra" / "cache.yaml"
 REGION = "eu-west-1"
 STACK_NAME = "orders-cache"
 TABLE = "orders-cache-test"
-DEPLOY_SECONDS = 60
 # With --workspace cargo uses the builds that the other tests have made.
 CONFORMANCE = ["cargo", "test", "--workspace", "--locked", "--test", "dynamodb_cache", "conformance::"]
 
@@ -22,27 +20,8 @@ CONFORMANCE = ["cargo", "test", "--workspace", "--locked", "--test", "dynamodb_c
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     with Stack() as stack:
-        deploy(stack)
+        stack.create_stack(REGION, STACK_NAME, read_template(TEMPLATE), AppName="orders", EnvironmentName="test")
         yield stack
-
-
-def deploy(stack: Stack) -> None:
-    cloudformation = stack.client("cloudformation", REGION)
-    cloudformation.create_stack(
-        StackName=STACK_NAME,
-        TemplateBody=TEMPLATE.read_text(encoding="utf-8"),
-        Parameters=[
-            {"ParameterKey": "AppName", "ParameterValue": "orders"},
-            {"ParameterKey": "EnvironmentName", "ParameterValue": "test"},
-        ],
-        Capabilities=["CAPABILITY_IAM"],
-    )
-
-    def deployed() -> bool:
-        description = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
-        return description["StackStatus"] == "CREATE_COMPLETE"
-
-    wait_until(deployed, DEPLOY_SECONDS, f"{TEMPLATE} is not deployed")
 
 
 def test_the_template_makes_a_table_that_empties_itself(stack: Stack) -> None:
@@ -50,7 +29,7 @@ def test_the_template_makes_a_table_that_empties_itself(stack: Stack) -> None:
     assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     # The local AWS does not take these over from a template.
-    properties = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))["Resources"]["CacheTable"]["Properties"]
+    properties = read_template(TEMPLATE)["Resources"]["CacheTable"]["Properties"]
     assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert properties["SSESpecification"] == {"SSEEnabled": True}
 

@@ -66,7 +66,7 @@ class Program:
             *(str(self._pipeline.sealstream), "tail"),
             *("--stream", stream),
             *("--region", region),
-            *("--cmk-arn", key),
+            *("--kms-key", key),
         ]
 
 
@@ -113,16 +113,24 @@ def test_records_are_read_in_every_region_as_they_were_pushed(kinesis: Peer, pro
         assert sorted(program.tail(stream, region)) == sorted(lines)
 
 
+def accounts(count: int) -> list[str]:
+    """Records of a few accounts, each with a number that says their order."""
+    return [json.dumps({"id": f"{number}", "account": f"{number % 5}"}) for number in range(count)]
+
+
+def assert_ordered(printed: list[str], lines: list[str]) -> None:
+    """Checks that all lines were printed, once, and those of each account in their order."""
+    assert Counter(printed) == Counter(lines)
+    for account in range(5):
+        numbers = [int(record["id"]) for record in map(json.loads, printed) if record["account"] == f"{account}"]
+        assert numbers == sorted(numbers)
+
+
 def test_records_of_a_partition_key_keep_their_order(kinesis: Peer, program: Program) -> None:
-    stream = create(kinesis, REGIONS[0], 4, name=create(kinesis, REGIONS[1], 4))
-    lines = [json.dumps({"id": f"{number}", "account": f"{number % 5}"}) for number in range(100)]
+    stream, lines = create_everywhere(kinesis, shards=4), accounts(100)
     program.push(stream, lines, "--partition-key-field", "account")
     for region in REGIONS:
-        read = [json.loads(line) for line in program.tail(stream, region)]
-        for account in {record["account"] for record in read}:
-            numbers = [int(record["id"]) for record in read if record["account"] == account]
-            assert numbers == sorted(numbers)
-        assert len(read) == len(lines)
+        assert_ordered(program.tail(stream, region), lines)
 
 
 def test_entries_above_a_shards_limits_are_retried_alone(kinesis: Peer, deployed: Pipeline, program: Program) -> None:
@@ -211,7 +219,7 @@ def following(program: Program, stream: str, region: str) -> Iterator[list[str]]
 
 def test_records_survive_resharding_while_they_are_pushed_and_followed(kinesis: Peer, program: Program) -> None:
     region = REGIONS[0]
-    stream, lines = create_everywhere(kinesis), records(400)
+    stream, lines = create_everywhere(kinesis), accounts(200)
     client = kinesis.client("kinesis", region)
 
     def reshard(change: Callable[[], None]) -> None:
@@ -228,12 +236,12 @@ def test_records_survive_resharding_while_they_are_pushed_and_followed(kinesis: 
         lambda: client.update_shard_count(StreamName=stream, TargetShardCount=4, ScalingType="UNIFORM_SCALING"),
     ]
     with following(program, stream, region) as printed:
-        push = subprocess.Popen(
-            program.push_command(stream), env=program.environment, stdin=subprocess.PIPE, text=True, encoding="utf-8"
-        )
+        command = [*program.push_command(stream), "--partition-key-field", "account"]
+        push = subprocess.Popen(command, env=program.environment, stdin=subprocess.PIPE, text=True, encoding="utf-8")
         parts = len(changes) + 1
+        size = len(lines) // parts
         for part in range(parts):
-            push.stdin.write("".join(f"{line}\n" for line in lines[part::parts]))
+            push.stdin.write("".join(f"{line}\n" for line in lines[part * size : (part + 1) * size]))
             push.stdin.flush()
             if part < len(changes):
                 reshard(changes[part])
@@ -242,5 +250,5 @@ def test_records_survive_resharding_while_they_are_pushed_and_followed(kinesis: 
         deadline = time.monotonic() + ARRIVAL_SECONDS
         while len(printed) < len(lines) and time.monotonic() < deadline:
             time.sleep(0.1)
-    assert Counter(printed) == Counter(lines)
-    assert sorted(program.tail(stream, region)) == sorted(lines)
+    assert_ordered(printed, lines)
+    assert_ordered(program.tail(stream, region), lines)

@@ -24,13 +24,7 @@ def test_the_sample_records_reach_the_tables_of_both_regions(pipeline: Pipeline)
     records = len(sent)
     assert records == 600
     assert summary.pop("elapsed_seconds") > 0
-    delivered = {
-        "delivered": records,
-        "undelivered": 0,
-        "spooled": 0,
-        "throttled_attempts": 0,
-        "failed_attempts": 0,
-    }
+    delivered = {"delivered": records, "undelivered": 0, "spooled": 0, "throttled_attempts": 0, "failed_attempts": 0}
     assert summary == {
         "records": records,
         "delivered": records,
@@ -38,9 +32,9 @@ def test_the_sample_records_reach_the_tables_of_both_regions(pipeline: Pipeline)
         "rejected_lines": 0,
         "interrupted": False,
         "spool_failed": False,
-        "plaintext_bytes": SAMPLE.stat().st_size,
         "continue_from": None,
         "exit_code": 0,
+        "plaintext_bytes": SAMPLE.stat().st_size,
         "regions": {region: delivered for region in REGIONS},
         "cache": {"hits": 594, "misses": 6, "hit_rate": 0.99},
     }

@@ -41,7 +41,7 @@ class Batch:
             1: "the record was encrypted for stream another-stream, not for stream records",
             2: "the message was refused: the authentication tag of the body does not match",
             3: "the message was refused: the signature does not match",
-            4: "the message was refused: the data is no AWS Encryption SDK message of format version 2",
+            4: "the message was refused: it is JSON that is not encrypted",
         }
 
     def items(self) -> list[dict]:
@@ -197,7 +197,7 @@ def assert_quarantined(pipeline: Pipeline, reasons: dict[str, str]) -> None:
 def assert_logged(pipeline: Pipeline, reasons: dict[str, str]) -> None:
     def logged() -> dict[str, str]:
         """The reason for each event id of this test."""
-        pattern = r'record quarantined event_id="(.*?)" kind=Permanent reason=(.*)'
+        pattern = r'record quarantined event_id="(.*?)" kind=Record reason=(.*)'
         found = re.findall(pattern, plain_log(pipeline))
         return {event_id: reason for event_id, reason in found if event_id in reasons}
 

@@ -15,7 +15,11 @@ def test_each_region_prints_what_was_pushed(pipeline: Pipeline, stream: str, bin
     run(pipeline.push_command(stream), environment, "\n".join(lines))
     calls_before = pipeline.stack.kms_calls()
     for region in REGIONS:
-        settings = {"SEALSTREAM_STREAM": stream, "AWS_REGION": region, "SEALSTREAM_KMS_KEY": pipeline.outputs[region]["KeyArn"]}
+        settings = {
+            "SEALSTREAM_STREAM": stream,
+            "AWS_REGION": region,
+            "SEALSTREAM_KMS_KEY": pipeline.outputs[region]["KeyArn"],
+        }
         command = [str(binaries["sealstream"]), "tail", "--since", "5m", "--no-follow"]
         result = run(command, environment | settings)
         # The shards have no order beside each other.

@@ -3,194 +3,181 @@ use crate::service::Service;
 
 /// What an error code means, whatever the HTTP status. `None` if the code is unknown.
 ///
-/// Codes mean the same in all services but for one, so the table is one for all of them. It holds
-/// the codes that the services' models name, those that every service may answer
+/// Codes mean the same in all services but for two, so there is one table. It holds the codes that
+/// the services' models name, those that every service may answer
 /// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/CommonErrors.html>), and those of
-/// single entries of a batch or transaction.
+/// single entries of a batch or transaction. Many codes exist with and without `Exception`.
 pub(crate) fn cause_of(service: Service, code: &str) -> Option<Cause> {
-    if code == "LimitExceededException" {
-        return Some(match service {
-            // A rate of calls, or the number of tables that change at the same time.
-            Service::DynamoDb | Service::Kinesis => Cause::Throttled,
-            _ => Cause::LimitExceeded,
-        });
+    let code = code.strip_suffix("Exception").unwrap_or(code);
+    match (service, code) {
+        // A rate of calls, or the number of tables that change at the same time.
+        (Service::DynamoDb | Service::Kinesis, "LimitExceeded") => return Some(Cause::Throttled),
+        (_, "LimitExceeded") => return Some(Cause::LimitExceeded),
+        // The secret's state: it is about to be deleted, for example.
+        (Service::SecretsManager, "InvalidRequest") => return Some(Cause::InvalidState),
+        _ => {}
     }
     throttling(code)
-        .or_else(|| about_credentials(code))
-        .or_else(|| about_the_service(code))
-        .or_else(|| about_the_resource(code))
-        .or_else(|| about_the_request(code))
+        .or_else(|| of_credentials(code))
+        .or_else(|| of_the_service(code))
+        .or_else(|| of_the_resource(code))
+        .or_else(|| of_the_request(code))
 }
 
 fn throttling(code: &str) -> Option<Cause> {
-    matches!(
-        code,
-        "BandwidthLimitExceeded"
-            | "EC2ThrottledException"
-            | "KMSThrottlingException"
-            | "KmsThrottled"
-            | "PriorRequestNotComplete"
-            | "ProvisionedThroughputExceeded"
-            | "ProvisionedThroughputExceededException"
-            | "RequestLimitExceeded"
-            | "RequestThrottled"
-            | "RequestThrottledException"
-            | "SlowDown"
-            | "Throttling"
-            | "ThrottlingError"
-            | "ThrottledException"
-            | "ThrottlingException"
-            | "TooManyRequestsException"
-    )
-    .then_some(Cause::Throttled)
+    let is_throttling = code.contains("Throttl")
+        || matches!(
+            code,
+            "BandwidthLimitExceeded"
+                | "OverLimit"
+                | "PriorRequestNotComplete"
+                | "ProvisionedThroughputExceeded"
+                | "RequestLimitExceeded"
+                | "SlowDown"
+                | "TooManyRequests"
+        );
+    is_throttling.then_some(Cause::Throttled)
 }
 
-fn about_credentials(code: &str) -> Option<Cause> {
+fn of_credentials(code: &str) -> Option<Cause> {
     Some(match code {
         "AuthFailure"
         | "IDPRejectedClaim"
         | "IncompleteSignature"
-        | "IncompleteSignatureException"
         | "InvalidAccessKeyId"
         | "InvalidClientTokenId"
         | "InvalidIdentityToken"
         | "InvalidSecurity"
-        | "InvalidSignatureException"
+        | "InvalidSignature"
         | "InvalidToken"
         | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException"
         | "MissingSecurityHeader"
         | "SignatureDoesNotMatch"
-        | "UnrecognizedClientException" => Cause::Credentials(CredentialsProblem::Rejected),
-        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => Cause::ExpiredToken,
+        | "UnrecognizedClient" => Cause::Credentials(CredentialsProblem::Rejected),
+        "ExpiredToken" | "TokenRefreshRequired" => Cause::ExpiredToken,
         "RequestExpired" | "RequestInTheFuture" | "RequestTimeTooSkewed" => Cause::ClockSkew,
         "AccessDenied"
-        | "AccessDeniedException"
         | "AllAccessDisabled"
         | "AccountProblem"
-        | "EC2AccessDeniedException"
-        | "KMSAccessDeniedException"
+        | "EC2AccessDenied"
+        | "KMSAccessDenied"
         | "KMSOptInRequired"
         | "KmsAccessDenied"
         | "KmsOptInRequired"
         | "NotAuthorized"
         | "OptInRequired"
-        | "RegionDisabledException"
+        | "RegionDisabled"
         | "UnauthorizedOperation" => Cause::AccessDenied,
         _ => return None,
     })
 }
 
-fn about_the_service(code: &str) -> Option<Cause> {
+fn of_the_service(code: &str) -> Option<Cause> {
     Some(match code {
-        "DependencyTimeoutException"
-        | "EC2UnexpectedException"
-        | "EFSIOException"
-        | "EFSMountConnectivityException"
-        | "EFSMountTimeoutException"
+        "DependencyTimeout"
+        | "EC2Unexpected"
+        | "EFSIO"
+        | "EFSMountConnectivity"
+        | "EFSMountTimeout"
         | "IDPCommunicationError"
-        | "IDPCommunicationErrorException"
         | "InternalError"
         | "InternalFailure"
-        | "InternalFailureException"
         | "InternalServerError"
+        | "InternalService"
         | "InternalServiceError"
-        | "InternalServiceException"
-        | "KMSInternalException"
-        | "KeyUnavailableException"
-        | "S3FilesMountConnectivityException"
-        | "S3FilesMountTimeoutException"
-        | "ServiceException"
+        | "KMSInternal"
+        | "KeyUnavailable"
+        | "S3FilesMountConnectivity"
+        | "S3FilesMountTimeout"
+        | "Service"
         | "ServiceUnavailable"
-        | "ServiceUnavailableException"
-        | "SnapStartException"
-        | "SnapStartTimeoutException" => Cause::Unavailable,
-        "RequestTimeout" | "RequestTimeoutException" => Cause::Timeout,
-        "ExpiredIteratorException" | "ExpiredNextTokenException" => Cause::ExpiredIterator,
-        "ReplicatedWriteConflictException"
+        | "SnapStart"
+        | "SnapStartTimeout" => Cause::Unavailable,
+        "RequestTimeout" => Cause::Timeout,
+        "ExpiredIterator" | "ExpiredNextToken" => Cause::ExpiredIterator,
+        "ReplicatedWriteConflict"
+        | "TransactionCanceled"
         | "TransactionConflict"
-        | "TransactionConflictException"
-        | "TransactionInProgressException"
-        | "TransactionCanceledException" => Cause::Conflict,
+        | "TransactionInProgress" => Cause::Conflict,
         _ => return None,
     })
 }
 
-fn about_the_resource(code: &str) -> Option<Cause> {
+fn of_the_resource(code: &str) -> Option<Cause> {
     Some(match code {
         "AWS.SimpleQueueService.NonExistentQueue"
-        | "KMSNotFoundException"
+        | "KMSNotFound"
         | "KmsNotFound"
-        | "NoPublishedVersionException"
+        | "NoPublishedVersion"
         | "NoSuchBucket"
         | "NoSuchKey"
         | "NoSuchVersion"
         | "NotFound"
-        | "NotFoundException"
         | "ParameterNotFound"
         | "ParameterVersionNotFound"
         | "QueueDoesNotExist"
-        | "ResourceNotFoundException" => Cause::NotFound,
-        "ENINotReadyException"
-        | "ResourceConflictException"
-        | "ResourceInUseException"
-        | "ResourceNotReadyException"
-        | "SnapStartNotReadyException"
-        | "SnapStartRegenerationFailureException" => Cause::NotReady,
-        "DisabledException" | "KMSDisabledException" | "KmsDisabled" => Cause::Disabled,
-        "InvalidKeyUsageException"
+        | "ResourceNotFound" => Cause::NotFound,
+        "ENINotReady"
+        | "ResourceConflict"
+        | "ResourceInUse"
+        | "ResourceNotReady"
+        | "SnapStartNotReady"
+        | "SnapStartRegenerationFailure" => Cause::NotReady,
+        "Disabled" | "KMSDisabled" | "KmsDisabled" => Cause::Disabled,
+        "DecryptionFailure"
+        | "InvalidKeyId"
+        | "InvalidKeyUsage"
         | "InvalidObjectState"
-        | "KMSInvalidStateException"
+        | "InvalidRuntime"
+        | "InvalidSecurityGroupID"
+        | "InvalidSubnetID"
+        | "InvalidZipFile"
+        | "KMSInvalidState"
         | "KmsInvalidKeyUsage"
         | "KmsInvalidState" => Cause::InvalidState,
-        "ENILimitReachedException"
-        | "OverLimit"
-        | "ServiceQuotaExceededException"
-        | "SubnetIPAddressLimitReachedException"
-        | "TooManyParts" => Cause::LimitExceeded,
-        "InvalidArnException" | "InvalidAddress" => Cause::Configuration,
+        "ENILimitReached" | "ServiceQuotaExceeded" | "SubnetIPAddressLimitReached" => {
+            Cause::LimitExceeded
+        }
+        "InvalidAddress" | "InvalidArn" => Cause::Configuration,
         _ => return None,
     })
 }
 
-fn about_the_request(code: &str) -> Option<Cause> {
+fn of_the_request(code: &str) -> Option<Cause> {
     Some(match code {
-        "IncorrectKeyException" | "InvalidCiphertextException" => Cause::InvalidCiphertext,
-        "ConditionalCheckFailed" | "ConditionalCheckFailedException" | "PreconditionFailed" => {
-            Cause::ConditionFailed
-        }
+        "IncorrectKey" | "InvalidCiphertext" => Cause::InvalidCiphertext,
+        "ConditionalCheckFailed" | "PreconditionFailed" => Cause::ConditionFailed,
         "BatchRequestTooLong"
         | "EntityTooLarge"
         | "PackedPolicyTooLarge"
         | "RequestEntityTooLarge"
-        | "RequestEntityTooLargeException"
-        | "RequestTooLargeException"
-        | "SerializedRequestEntityTooLargeException" => Cause::TooLarge,
-        "ItemCollectionSizeLimitExceeded" | "ItemCollectionSizeLimitExceededException" => {
-            Cause::ItemCollectionFull
-        }
+        | "RequestTooLarge"
+        | "SerializedRequestEntityTooLarge" => Cause::TooLarge,
+        "ItemCollectionSizeLimitExceeded" => Cause::ItemCollectionFull,
         "BatchEntryIdsNotDistinct"
         | "EmptyBatchRequest"
-        | "IdempotentParameterMismatchException"
-        | "InvalidArgumentException"
+        | "EncryptionTypeMismatch"
+        | "IdempotentParameterMismatch"
+        | "InvalidArgument"
         | "InvalidBatchEntryId"
-        | "InvalidGrantTokenException"
+        | "InvalidGrantToken"
         | "InvalidIdFormat"
         | "InvalidMessageContents"
-        | "InvalidParameterException"
+        | "InvalidParameter"
         | "InvalidParameterValue"
-        | "InvalidParameterValueException"
         | "InvalidRequest"
-        | "InvalidRequestContentException"
-        | "InvalidRequestException"
+        | "InvalidRequestContent"
         | "InvalidWriteOffset"
         | "MalformedPolicyDocument"
+        | "ModeNotSupported"
         | "ReceiptHandleIsInvalid"
-        | "SerializationException"
+        | "Serialization"
         | "TooManyEntriesInBatchRequest"
-        | "UnsupportedMediaTypeException"
-        | "ValidationError"
-        | "ValidationException" => Cause::Validation,
+        | "TooManyParts"
+        | "UnsupportedMediaType"
+        | "UnsupportedOperation"
+        | "Validation"
+        | "ValidationError" => Cause::Validation,
         _ => return None,
     })
 }

@@ -172,14 +172,10 @@ impl Failure {
         raw: &HttpResponse,
         now: SystemTime,
     ) -> Self {
-        let Some(code) = error.code() else {
-            return Self::foreign(raw);
-        };
+        let Some(code) = error.code() else { return Self::foreign(raw) };
+        let status = raw.status().as_u16();
         let known = code::cause_of(service, code);
-        let cause = known.unwrap_or_else(|| match raw.status().as_u16() {
-            status @ 500.. => code::cause_of_status(status),
-            _ => Cause::Other,
-        });
+        let cause = known.unwrap_or_else(|| code::cause_of_status(status));
         let message = error.message().unwrap_or_default();
         let failure = Self { code: printable(code), ..Self::from(cause) }.with_response(raw);
         match cause {

@@ -8,8 +8,10 @@ use crate::chain::{io_kind, texts};
 pub(crate) fn cause_of(error: &(dyn Error + 'static)) -> (Cause, Option<&'static str>) {
     let texts = texts(error);
     // The connector's own words. None has a public type.
-    const KNOWN: [(&str, Cause, Option<&str>); 13] = [
+    const KNOWN: [(&str, Cause, Option<&str>); 14] = [
         ("UnknownIssuer", Cause::UnknownCa, None),
+        // A root certificate of the same name has another key.
+        ("BadSignature", Cause::UnknownCa, None),
         ("CaUsedAsEndEntity", Cause::UnknownCa, None),
         ("certificate expired", Cause::Tls, Some("the endpoint's certificate has expired")),
         (

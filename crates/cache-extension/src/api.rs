@@ -1,42 +1,41 @@
-//! What requests are answered with.
+//! Answers to requests.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{AGE, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{AGE, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use crate::cache::Cache;
 use crate::names::Names;
 use crate::query::Query;
-use crate::slot::{Answer, Freshness, RETRY_PAUSE};
-use crate::upstream::{LoadError, Want};
+use crate::refusal::Refusal;
+use crate::slot::{Answer, CacheStatus};
+use crate::upstream::Freshness;
 use crate::value::Kind;
 
 /// The header in which AWS's own extension takes the session token:
 /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/ps-integration-lambda-extensions.html>
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-parameters-secrets-token");
-/// Headers of requests that somebody passes on, and that may come from anywhere.
+/// Headers of forwarded requests, which may come from anywhere.
 const FORWARDED: [HeaderName; 2] =
     [HeaderName::from_static("x-forwarded-for"), hyper::header::FORWARDED];
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// The token that requests have to have. `Debug` does not show it.
+/// The token that requests must send. `Debug` does not show it.
 pub struct Token(Box<[u8]>);
 
 impl Token {
-    /// None for an empty text, which would keep nobody out.
+    /// Returns `None` for an empty text, which would keep nobody out.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self(text.as_bytes().into()))
     }
 
-    /// In a time that does not depend on where they differ.
+    /// Compares in constant time.
     fn is(&self, given: &[u8]) -> bool {
         self.0.ct_eq(given).into()
     }
@@ -59,10 +58,10 @@ pub struct Api {
 type Reply = Response<Full<Bytes>>;
 
 impl Api {
-    /// Without a token, everybody who reaches the port gets an answer.
+    /// Creates an API. Without a token, every client that reaches the port gets answers.
     #[must_use]
     pub fn new(cache: Cache, token: Option<Token>) -> Self {
-        let names = Names::of(&cache);
+        let names = Names::new(&cache);
         Self { cache, token, names }
     }
 
@@ -72,7 +71,7 @@ impl Api {
 
     async fn try_answer<B>(&self, request: &Request<B>) -> Result<Reply, Refusal> {
         if FORWARDED.iter().any(|name| request.headers().contains_key(name)) {
-            let text = "requests that were forwarded are not answered";
+            let text = "forwarded requests are not answered";
             return Err(Refusal::new(StatusCode::BAD_REQUEST, text));
         }
         if request.method() != Method::GET {
@@ -89,10 +88,11 @@ impl Api {
         };
         self.check_token(request.headers())?;
         let mut query = Query::parse(request.uri().query().unwrap_or_default())?;
-        let want = if query.switch("refresh")? { Want::Newest } else { Want::Fresh };
+        let freshness =
+            if query.switch("refresh")? { Freshness::Latest } else { Freshness::Cached };
         let index = find(&self.names, &mut query)?;
         query.end()?;
-        Ok(found(self.cache.get(index, want).await?))
+        Ok(found(self.cache.get(index, freshness).await?))
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -120,61 +120,21 @@ fn found(answer: Answer) -> Reply {
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(AGE, answer.age.as_secs().into());
-    headers.insert(CACHE_STATUS, cache_status(answer.freshness));
+    headers.insert(CACHE_STATUS, cache_status(answer.status));
     reply
 }
 
 /// Source: RFC 9211, which gives stale answers a negative time to live.
-fn cache_status(freshness: Freshness) -> HeaderValue {
-    let status = match freshness {
-        Freshness::Loaded => return HeaderValue::from_static("cache-extension; fwd=miss"),
-        Freshness::Fresh(left) => format!("cache-extension; hit; ttl={}", left.as_secs()),
-        Freshness::Stale(over) => format!("cache-extension; hit; ttl=-{}", seconds_up(over)),
+fn cache_status(status: CacheStatus) -> HeaderValue {
+    let status = match status {
+        CacheStatus::Loaded => return HeaderValue::from_static("cache-extension; fwd=miss"),
+        CacheStatus::Fresh(left) => format!("cache-extension; hit; ttl={}", left.as_secs()),
+        CacheStatus::Stale(over) => format!("cache-extension; hit; ttl=-{}", seconds_up(over)),
     };
-    HeaderValue::try_from(status).expect("it is printable ASCII")
+    HeaderValue::try_from(status).expect("the status is printable ASCII")
 }
 
-/// What is over by a moment is over by a second.
+/// Rounds up, at least to 1 s: a value that has just expired is stale.
 fn seconds_up(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
-}
-
-/// Why there is no value for a request.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    status: StatusCode,
-    text: Cow<'static, str>,
-}
-
-impl Refusal {
-    pub(crate) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, text: text.into() }
-    }
-
-    fn reply(self) -> Reply {
-        let mut reply = Response::new(json!({ "error": self.text }).to_string().into());
-        *reply.status_mut() = self.status;
-        let headers = reply.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        match self.status {
-            StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert(ALLOW, HeaderValue::from_static("GET"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, RETRY_PAUSE.as_secs().into());
-            }
-            _ => {}
-        }
-        reply
-    }
-}
-
-impl From<LoadError> for Refusal {
-    fn from(error: LoadError) -> Self {
-        let status = match error {
-            LoadError::NotFound(_) => StatusCode::NOT_FOUND,
-            LoadError::Refused(_) | LoadError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Self::new(status, error.to_string())
-    }
 }

@@ -1,12 +1,14 @@
-//! Systems Manager and DynamoDB.
+//! Values from Systems Manager and DynamoDB.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::time::Duration;
 
 use aws_config::Region;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_outcome::{Cause, Failure, Service};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
@@ -18,15 +20,15 @@ use crate::json;
 use crate::upstream::{Load, LoadError, Request, Upstream};
 use crate::value::{Kind, Value};
 
-/// A connection that was open before a freeze may be dead without anybody having said so. An
-/// attempt on it ends after this time, and the next one, on another connection, gets through.
+/// After a freeze, an open connection may be dead without notice. An attempt on it ends after this
+/// time, and the next attempt uses another connection.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS: u32 = 3;
-/// All attempts together. Lambda gives all extensions and the function ten seconds to start.
+/// All attempts together. Lambda gives the extensions and the function 10 s to start.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The configuration for [`Aws`], from the environment.
+/// Loads the SDK configuration for [`Aws`] from the environment.
 pub async fn config() -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -48,7 +50,7 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// The clients that these entries need.
+    /// Creates the clients that these entries need.
     #[must_use]
     pub fn new(config: &SdkConfig, entries: &[Entry]) -> Self {
         let (mut ssm, mut dynamodb) = (HashMap::new(), HashMap::new());
@@ -68,13 +70,15 @@ impl Aws {
         Self { ssm, dynamodb }
     }
 
-    /// `parameters` are of one Region.
+    /// Loads parameters of one Region.
     async fn get_parameters(&self, parameters: &[&Parameter]) -> Result<Vec<Load>, LoadError> {
         let Some(Parameter { region, .. }) = parameters.first() else { return Ok(Vec::new()) };
         let names = parameters.iter().map(|parameter| parameter.name.clone()).collect();
         let request = self.ssm[region].get_parameters().set_names(Some(names));
         let output = request.with_decryption(true).send().await.map_err(|error| {
-            load_error(&error, |code| format!("Systems Manager in {region}: {code}"))
+            load_error(Service::Ssm, &error, |failure| {
+                format!("Systems Manager in {region}: {failure}")
+            })
         })?;
         let found: HashMap<_, _> = output.parameters().iter().flat_map(names_of).collect();
         let load = |Parameter { name, .. }: &&Parameter| match found.get(name) {
@@ -89,7 +93,7 @@ impl Aws {
 
     async fn parameters(&self, parameters: &[&Parameter]) -> Vec<Load> {
         let batches = match self.get_parameters(parameters).await {
-            // One that may not be read, or cannot be decrypted, fails all of a request.
+            // A parameter that is denied or cannot be decrypted fails the whole request.
             Err(LoadError::Refused(_)) if parameters.len() > 1 => {
                 join_all(parameters.chunks(1).map(|one| self.get_parameters(one))).await
             }
@@ -101,14 +105,18 @@ impl Aws {
     }
 
     async fn item(&self, Item { region, table, hash, sort }: &Item) -> Load {
-        let place = |problem: &str| format!("table {table} in {region}: {problem}");
+        let at_table = |text: &str| format!("table {table} in {region}: {text}");
         let key = [hash].into_iter().chain(sort).map(key_attribute).collect();
         let request = self.dynamodb[region].get_item().table_name(table).set_key(Some(key));
-        let output = request.send().await.map_err(|error| load_error(&error, place))?;
-        let item = output.item.ok_or_else(|| LoadError::NotFound(place("it has no such item")))?;
+        let output = request
+            .send()
+            .await
+            .map_err(|error| load_error(Service::DynamoDb, &error, at_table))?;
+        let item =
+            output.item.ok_or_else(|| LoadError::NotFound(at_table("the item does not exist")))?;
         // The error's text may quote the item, so it is not used.
         let body = json::of_item(&item)
-            .map_err(|_| LoadError::Refused(place("the item cannot be written as JSON")))?;
+            .map_err(|_| LoadError::Refused(at_table("the item cannot be written as JSON")))?;
         Ok(Value { kind: Kind::Item, body: body.into() }.into())
     }
 }
@@ -132,11 +140,11 @@ impl Upstream for Aws {
     }
 }
 
-/// All names by which a parameter may have been asked for.
+/// All names by which a parameter may have been requested.
 fn names_of(
     parameter: &aws_sdk_ssm::types::Parameter,
 ) -> impl Iterator<Item = (String, &aws_sdk_ssm::types::Parameter)> {
-    // The version or label that was asked for, with its colon.
+    // The requested version or label, with its colon.
     let selector = parameter.selector().unwrap_or_default();
     let names = [parameter.name(), parameter.arn()];
     names.into_iter().flatten().map(move |name| (format!("{name}{selector}"), parameter))
@@ -159,27 +167,18 @@ fn key_attribute(attribute: &KeyAttribute) -> (String, AttributeValue) {
     (attribute.name.clone(), value)
 }
 
-/// The texts of AWS's errors may quote what they are about, so only their codes are used.
-fn load_error<E: ProvideErrorMetadata>(
+/// The service refuses a value only if it answers so. Without an answer, or with credentials that
+/// are about to be renewed, the next load may succeed.
+fn load_error<E: ProvideErrorMetadata + Error + 'static>(
+    service: Service,
     error: &SdkError<E>,
     text: impl Fn(&str) -> String,
 ) -> LoadError {
-    let SdkError::ServiceError(answer) = error else {
-        return LoadError::Unavailable(text(match error {
-            SdkError::TimeoutError(_) => "it did not answer in time",
-            SdkError::DispatchFailure(_) => "it could not be reached",
-            SdkError::ConstructionFailure(_) => "the request could not be made",
-            _ => "the answer could not be read",
-        }));
-    };
-    let code = answer.err().code().unwrap_or("unknown error");
-    match code {
-        "ThrottlingException"
-        | "ProvisionedThroughputExceededException"
-        | "RequestLimitExceeded"
-        | "ExpiredTokenException"
-        | "RequestExpired" => LoadError::Unavailable(text(code)),
-        _ if answer.raw().status().is_client_error() => LoadError::Refused(text(code)),
-        _ => LoadError::Unavailable(text(code)),
+    let failure = Failure::new(service, error);
+    let text = text(&failure.to_string());
+    match failure.cause() {
+        Cause::ExpiredToken | Cause::ClockSkew => LoadError::Unavailable(text),
+        _ if failure.is_retryable() || failure.status().is_none() => LoadError::Unavailable(text),
+        _ => LoadError::Refused(text),
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::clock::Clock;
 use crate::entry::{Entry, Parameter, Source};
 use crate::slot::{Answer, Flight, Lead, Next, Slot};
-use crate::upstream::{Load, LoadError, PARAMETERS_AT_ONCE, Request, Upstream, Want};
+use crate::upstream::{Freshness, Load, LoadError, PARAMETERS_AT_ONCE, Request, Upstream};
+use dynamodb_cache::Clock;
 
 /// The values of all entries. Clones share them.
 #[derive(Debug, Clone)]
@@ -23,8 +23,8 @@ struct Shared {
 }
 
 impl Cache {
-    /// An empty cache. A value that cannot be loaded again is used for `stale_if_error` beyond its
-    /// time.
+    /// Creates an empty cache. An expired value that cannot be reloaded is used for
+    /// `stale_if_error` longer.
     #[must_use]
     pub fn new(
         entries: Vec<Entry>,
@@ -36,43 +36,42 @@ impl Cache {
         Self(Arc::new(Shared { slots, upstream, clock }))
     }
 
-    /// The entries, in their order.
+    /// Returns the entries in their order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.0.slots.iter().map(|slot| &slot.entry)
     }
 
-    /// The value of the entry with this index, loaded if there is none that may be used.
+    /// Returns the value of the entry with this index. Loads it if it is missing or has expired.
     ///
-    /// With [`Want::Newest`] it is loaded in any case, by this request or by one that is under way.
+    /// With [`Freshness::Latest`] it is always loaded, by this request or by one in flight.
     ///
     /// # Errors
-    /// The value cannot be loaded, and there is no stale one that may be used.
+    /// The value cannot be loaded, and no stale value may be used.
     ///
     /// # Panics
-    /// If there is no such entry.
-    pub async fn get(&self, index: usize, want: Want) -> Result<Answer, LoadError> {
-        match self.0.slots[index].next(self.0.clock.now(), want) {
+    /// If the index is out of range.
+    pub async fn get(&self, index: usize, freshness: Freshness) -> Result<Answer, LoadError> {
+        match self.0.slots[index].next(self.0.clock.now(), freshness) {
             Next::Done(outcome) => outcome,
-            Next::Join(flight) => flight.landed().await,
+            Next::Join(flight) => flight.result().await,
             Next::Lead(lead) => {
                 let flight = lead.flight();
-                self.load(vec![(index, lead)], want);
-                flight.landed().await
+                self.load(vec![(index, lead)], freshness);
+                flight.result().await
             }
         }
     }
 
-    /// Loads all values that are not there, and comes back when that is done, with the number of
-    /// those that could not be loaded.
+    /// Loads all missing values, and returns the number of those that could not be loaded.
     pub async fn fill(&self) -> usize {
         self.load_each(Slot::fill).await
     }
 
-    /// Loads the values again that were asked for since they were loaded and are near the end of
-    /// their time, or over it, and comes back when nothing is being loaded any more.
+    /// Reloads the values that were requested since they were loaded and will soon expire, or have
+    /// expired. Returns when no load is in flight any more.
     ///
-    /// To be awaited while an invocation runs, before the next is asked for: between the two,
-    /// Lambda may freeze the process, and with it whatever is under way.
+    /// Await it while an invocation runs, before the next event is requested: between the two,
+    /// Lambda may freeze the process together with its loads.
     pub async fn refresh(&self) {
         let now = self.0.clock.now();
         self.load_each(|slot| slot.refresh(now)).await;
@@ -91,36 +90,36 @@ impl Cache {
                 Some(Next::Done(_)) | None => {}
             }
         }
-        self.load(leads, Want::Fresh);
+        self.load(leads, Freshness::Cached);
         let mut failed = 0;
         for flight in flights {
-            failed += usize::from(flight.landed().await.is_err());
+            failed += usize::from(flight.result().await.is_err());
         }
         failed
     }
 
-    /// Makes the requests in tasks of their own: a client that hangs up takes no other's load with
-    /// it.
-    fn load(&self, leads: Vec<(usize, Lead)>, want: Want) {
+    /// Makes the requests in tasks of their own, so that a client that hangs up cancels no other
+    /// client's load.
+    fn load(&self, leads: Vec<(usize, Lead)>, freshness: Freshness) {
         for leads in self.batches(leads) {
             let cache = self.clone();
             tokio::spawn(async move {
                 let batch: Vec<_> =
-                    leads.iter().map(|(index, _)| cache.request(*index, want)).collect();
+                    leads.iter().map(|(index, _)| cache.request(*index, freshness)).collect();
                 let loads = cache.0.upstream.load(&batch).await;
                 for (lead, load) in leads.into_iter().zip(loads) {
-                    cache.land(lead, load);
+                    cache.finish(lead, load);
                 }
             });
         }
     }
 
-    fn request(&self, index: usize, want: Want) -> Request {
+    fn request(&self, index: usize, freshness: Freshness) -> Request {
         let Entry { source, ttl } = self.0.slots[index].entry.clone();
-        Request { source, ttl, want }
+        Request { source, ttl, freshness }
     }
 
-    /// What can be asked for at once.
+    /// Groups loads into requests.
     fn batches(&self, leads: Vec<(usize, Lead)>) -> Vec<Vec<(usize, Lead)>> {
         let mut batches = Vec::new();
         let mut regions: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -140,11 +139,11 @@ impl Cache {
         batches
     }
 
-    fn land(&self, (index, lead): (usize, Lead), load: Load) {
+    fn finish(&self, (index, lead): (usize, Lead), load: Load) {
         let slot = &self.0.slots[index];
         if let Err(error) = &load {
-            warn!(entry = %slot.entry.source, %error, "a value could not be loaded");
+            warn!(entry = %slot.entry.source, %error, "value not loaded");
         }
-        slot.land(lead, load, self.0.clock.now());
+        slot.finish(lead, load, self.0.clock.now());
     }
 }

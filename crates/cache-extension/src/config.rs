@@ -1,4 +1,4 @@
-//! What is cached: the file `config.yaml`.
+//! The configuration file `config.yaml`, which names the entries to cache.
 //!
 //! Its shape is that of AWS's demonstration, `cache-extension-demo` in
 //! <https://github.com/aws-samples/aws-lambda-extensions>, with two more fields: `ttl`, and `region`
@@ -16,7 +16,7 @@ use serde_saphyr::{Location, Spanned};
 
 use crate::entry::{Entry, Item, KeyAttribute, KeyValue, Parameter, Source};
 
-/// The entries of a configuration file, in its order.
+/// Reads the entries of a configuration file in their order.
 ///
 /// Items without a Region of their own are in `region`; entries without a `ttl` of their own have
 /// `ttl`.
@@ -26,7 +26,7 @@ use crate::entry::{Entry, Item, KeyAttribute, KeyValue, Parameter, Source};
 pub fn read(path: &Path, region: &str, ttl: Duration) -> Result<Vec<Entry>, ConfigError> {
     let text = fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    parse(&text, region, ttl).map_err(|fault| fault.of_file(path))
+    parse(&text, region, ttl).map_err(|field| field.in_file(path))
 }
 
 /// A configuration that cannot be used.
@@ -55,14 +55,14 @@ pub enum ConfigError {
 }
 
 #[derive(Debug)]
-struct Fault {
+struct InvalidField {
     line: u64,
     field: String,
     problem: String,
 }
 
-impl Fault {
-    fn of_file(self, path: &Path) -> ConfigError {
+impl InvalidField {
+    fn in_file(self, path: &Path) -> ConfigError {
         let Self { line, field, problem } = self;
         ConfigError::Invalid { path: path.to_owned(), line, field, problem }
     }
@@ -122,7 +122,7 @@ impl TryFrom<String> for Ttl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        crate::settings::ttl(&text).map(Self)
+        crate::settings::parse_ttl(&text).map(Self)
     }
 }
 
@@ -134,59 +134,60 @@ enum KeyType {
     B,
 }
 
-fn parse(text: &str, region: &str, ttl: Duration) -> Result<Vec<Entry>, Fault> {
+fn parse(text: &str, region: &str, ttl: Duration) -> Result<Vec<Entry>, InvalidField> {
     let file = deserialize(text)?;
     let mut entries = Entries::default();
     for (group, parameters) in file.parameters.unwrap_or_default().into_iter().enumerate() {
         let ttl = parameters.ttl.map_or(ttl, |ttl| ttl.0);
         for (index, name) in parameters.names.into_iter().enumerate() {
-            let place = Place::new(name.referenced, format!("parameters[{group}].names[{index}]"));
+            let position =
+                Position::new(name.referenced, format!("parameters[{group}].names[{index}]"));
             let region = parameters.region.0.clone();
             let source = Source::Parameter(Parameter { region, name: name.value.0 });
-            entries.push(Entry { source, ttl }, place)?;
+            entries.push(Entry { source, ttl }, position)?;
         }
     }
     for (index, fields) in file.dynamodb.unwrap_or_default().into_iter().enumerate() {
-        let place = Place::new(fields.referenced, format!("dynamodb[{index}]"));
+        let position = Position::new(fields.referenced, format!("dynamodb[{index}]"));
         let ttl = fields.value.ttl.map_or(ttl, |ttl| ttl.0);
-        let source = Source::Item(item(fields.value, region, &place)?);
-        entries.push(Entry { source, ttl }, place)?;
+        let source = Source::Item(item(fields.value, region, &position)?);
+        entries.push(Entry { source, ttl }, position)?;
     }
     Ok(entries.entries)
 }
 
-fn deserialize(text: &str) -> Result<File, Fault> {
+fn deserialize(text: &str) -> Result<File, InvalidField> {
     let mut field = None;
     let parsed = serde_saphyr::with_deserializer_from_str(text, |deserializer| {
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
-            // A value whose place is kept is, in the path, a field of its place.
+            // In the path, a value with a position is a field of that position.
             field = Some(error.path().to_string().replace(".value", ""));
             error.into_inner()
         })
     });
-    parsed.map_err(|error| Fault {
+    parsed.map_err(|error| InvalidField {
         line: error.location().map_or(1, |location| location.line()),
         field: field.unwrap_or_else(|| ".".to_owned()),
         problem: error.without_snippet().to_string(),
     })
 }
 
-/// Where a field is.
-struct Place {
+/// The position of a field in the file.
+struct Position {
     line: u64,
     field: String,
 }
 
-impl Place {
+impl Position {
     fn new(location: Location, field: String) -> Self {
         Self { line: location.line(), field }
     }
 
-    fn fault(self, problem: impl Into<String>) -> Fault {
-        Fault { line: self.line, field: self.field, problem: problem.into() }
+    fn invalid(self, problem: impl Into<String>) -> InvalidField {
+        InvalidField { line: self.line, field: self.field, problem: problem.into() }
     }
 
-    /// The place of a field of this.
+    /// The position of a field within this one.
     fn field(&self, name: &str) -> Self {
         Self { line: self.line, field: format!("{}.{name}", self.field) }
     }
@@ -199,24 +200,24 @@ struct Entries {
 }
 
 impl Entries {
-    fn push(&mut self, entry: Entry, place: Place) -> Result<(), Fault> {
+    fn push(&mut self, entry: Entry, position: Position) -> Result<(), InvalidField> {
         if !self.seen.insert(entry.source.clone()) {
-            return Err(place.fault(format!("{} is there twice; remove one", entry.source)));
+            return Err(position.invalid(format!("{} is given twice; remove one", entry.source)));
         }
         self.entries.push(entry);
         Ok(())
     }
 }
 
-fn item(fields: ItemFields, region: &str, place: &Place) -> Result<Item, Fault> {
+fn item(fields: ItemFields, region: &str, position: &Position) -> Result<Item, InvalidField> {
     let sort = match (fields.sortkey, fields.sortkeytype, fields.sortkeyvalue) {
         (None, None, None) => None,
         (Some(name), Some(key_type), Some(value)) => {
-            Some(key_attribute(name, key_type, value, place.field("sortkeyvalue"))?)
+            Some(key_attribute(name, key_type, value, position.field("sortkeyvalue"))?)
         }
         _ => {
             let problem = "sortkey, sortkeytype and sortkeyvalue belong together; give all or none";
-            return Err(place.field("sortkey").fault(problem));
+            return Err(position.field("sortkey").invalid(problem));
         }
     };
     Ok(Item {
@@ -226,7 +227,7 @@ fn item(fields: ItemFields, region: &str, place: &Place) -> Result<Item, Fault> 
             fields.hashkey,
             fields.hashkeytype,
             fields.hashkeyvalue,
-            place.field("hashkeyvalue"),
+            position.field("hashkeyvalue"),
         )?,
         sort,
     })
@@ -236,20 +237,24 @@ fn key_attribute(
     name: Text,
     key_type: KeyType,
     value: Spanned<String>,
-    place: Place,
-) -> Result<KeyAttribute, Fault> {
-    let place = Place::new(value.referenced, place.field);
+    position: Position,
+) -> Result<KeyAttribute, InvalidField> {
+    let position = Position::new(value.referenced, position.field);
     let text = value.value;
     if text.is_empty() {
-        return Err(place.fault("it is empty"));
+        return Err(position.invalid("it is empty"));
     }
     let value = match key_type {
         KeyType::S => KeyValue::Text(text),
         KeyType::N if is_number(&text) => KeyValue::Number(text),
-        KeyType::N => return Err(place.fault("it is not a number, which the key's type N says")),
+        KeyType::N => {
+            return Err(position.invalid("it is not a number, which the key's type N says"));
+        }
         KeyType::B => match BASE64_STANDARD.decode(&text) {
             Ok(bytes) => KeyValue::Binary { bytes, base64: text },
-            Err(_) => return Err(place.fault("it is not Base64, which the key's type B asks for")),
+            Err(_) => {
+                return Err(position.invalid("it is not Base64, which the key's type B asks for"));
+            }
         },
     };
     Ok(KeyAttribute { name: name.0, value })

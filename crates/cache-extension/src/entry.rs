@@ -1,14 +1,14 @@
-//! What may be cached, and how it is named.
+//! Entries, and their names.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Something to cache.
+/// An entry of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Where its value comes from.
     pub source: Source,
-    /// How long its value is used before it is loaded again.
+    /// How long its value is used before it is reloaded.
     pub ttl: Duration,
 }
 
@@ -21,7 +21,7 @@ pub enum Source {
     Item(Item),
 }
 
-/// A parameter of Systems Manager, or a secret of Secrets Manager by the name
+/// A parameter of Systems Manager, or a secret of Secrets Manager with the name
 /// `/aws/reference/secretsmanager/…`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Parameter {
@@ -45,8 +45,8 @@ pub struct Item {
 }
 
 impl Item {
-    /// The name by which clients of AWS's demonstration ask for it: `TABLE-HASH` or
-    /// `TABLE-HASH-SORT`. Two items may have the same.
+    /// Returns the name that clients of AWS's demonstration use: `TABLE-HASH` or `TABLE-HASH-SORT`.
+    /// Two items may have the same name.
     #[must_use]
     pub fn name(&self) -> String {
         let keys = [&self.hash].into_iter().chain(&self.sort).map(|key| key.value.as_text());
@@ -80,7 +80,7 @@ pub enum KeyValue {
 }
 
 impl KeyValue {
-    /// As the configuration has it.
+    /// Returns the value as the configuration writes it.
     #[must_use]
     pub fn as_text(&self) -> &str {
         match self {

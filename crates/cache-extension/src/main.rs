@@ -4,38 +4,28 @@ use std::env;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use cache_extension::{
-    Api, Aws, Cache, Server, Settings, SharedTier, SystemClock, Token, Upstream, config,
-};
-use clap::Parser;
-
-/// Lambda extension that caches Systems Manager parameters and DynamoDB items for the function
-/// beside it. Lambda runs it without arguments and sets it by the function's environment variables.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Args {
-    #[command(flatten)]
-    settings: Settings,
-}
+use cache_extension::{Api, Aws, Cache, Server, Settings, SharedTier, Token, Upstream, config};
+use dynamodb_cache::SystemClock;
+use record_telemetry::Variables;
 
 /// One thread is enough for one function, and takes the least from it.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     record_telemetry::init_function();
-    let Args { settings } = Args::parse();
+    let settings = Variables::from_env().read(Settings::read)?;
     let token = token(&settings)?;
     let aws = cache_extension::aws_config().await;
     let region = aws.region().context("AWS_REGION is not set")?.as_ref();
-    let entries = config::read(&settings.config, region, settings.ttl())?;
+    let entries = config::read(&settings.config, region, settings.ttl)?;
     let clock = Arc::new(SystemClock);
     let mut upstream: Arc<dyn Upstream> = Arc::new(Aws::new(&aws, &entries));
-    if let Some(table) = settings.shared_table() {
+    if let Some(table) = settings.shared_table.clone() {
         upstream = Arc::new(SharedTier::new(upstream, table, &aws, clock.clone()));
     }
     let cache = Cache::new(entries, upstream, clock, settings.stale_if_error);
     let server = Server::bind(settings.port)
         .await
-        .with_context(|| format!("port {} of 127.0.0.1 cannot be served", settings.port))?;
+        .with_context(|| format!("port {} of 127.0.0.1 cannot be bound", settings.port))?;
     // Before Lambda starts the function, whose own start may already ask for values.
     tokio::spawn(server.serve(Api::new(cache.clone(), token)));
     cache_extension::run(&cache, settings.init_startup).await.map_err(anyhow::Error::from_boxed)
@@ -51,7 +41,7 @@ fn token(settings: &Settings) -> anyhow::Result<Option<Token>> {
         Some(token) => Ok(Some(token)),
         None => bail!(
             "neither AWS_SESSION_TOKEN nor AWS_CONTAINER_AUTHORIZATION_TOKEN is set, so no request \
-             could be answered; CACHE_EXTENSION_REQUIRE_TOKEN=false answers all"
+             could be answered; set CACHE_EXTENSION_REQUIRE_TOKEN=false to answer all requests"
         ),
     }
 }

@@ -1,15 +1,15 @@
-//! By what names requests ask for entries.
+//! The names by which requests ask for entries.
 
 use std::collections::HashMap;
 
 use hyper::StatusCode;
 
-use crate::api::Refusal;
 use crate::cache::Cache;
 use crate::entry::{Item, Parameter, Source};
 use crate::query::{Query, bad};
+use crate::refusal::Refusal;
 
-/// The indices of entries, by their names. Several entries may have the same.
+/// The indices of entries by their names. Several entries may have the same name.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     parameters: HashMap<String, Vec<(usize, Parameter)>>,
@@ -17,7 +17,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn of(cache: &Cache) -> Self {
+    pub(crate) fn new(cache: &Cache) -> Self {
         let mut names = Self::default();
         for (index, entry) in cache.entries().enumerate() {
             match entry.source.clone() {
@@ -33,17 +33,18 @@ impl Names {
         names
     }
 
-    /// The parameter that is asked for by `name` and, if that is in several Regions, `region`.
+    /// Finds a parameter by `name` and, if several Regions have it, `region`.
     pub(crate) fn parameter(&self, query: &mut Query<'_>) -> Result<usize, Refusal> {
         let name = query.take("name").ok_or_else(|| bad("give name"))?;
         let region = query.take("region");
-        let is_it = |parameter: &Parameter| region.as_deref().is_none_or(|r| parameter.region == r);
+        let matches =
+            |parameter: &Parameter| region.as_deref().is_none_or(|r| parameter.region == r);
         let same = self.parameters.get(&*name).map(Vec::as_slice).unwrap_or_default();
-        only(same, is_it, "several Regions have a parameter of this name; give region too")
+        single(same, matches, "several Regions have a parameter of this name; give region too")
     }
 
-    /// The item that is asked for by `name`, or by `table`, `hash` and, if it has a sort key,
-    /// `sort`; and, if that is in several Regions, by `region`.
+    /// Finds an item by `name`, or by `table`, `hash` and, if it has a sort key, `sort`; and, if
+    /// several Regions have it, by `region`.
     pub(crate) fn item(&self, query: &mut Query<'_>) -> Result<usize, Refusal> {
         let fields = ["name", "table", "hash", "sort"].map(|field| query.take(field));
         let region = query.take("region");
@@ -51,14 +52,14 @@ impl Names {
         match fields.each_ref().map(Option::as_deref) {
             [Some(name), None, None, None] => {
                 let hint = "several items have this name; give table, hash, sort and region";
-                only(self.items_named(name), in_region, hint)
+                single(self.items_named(name), in_region, hint)
             }
             [None, Some(table), Some(hash), sort] => {
                 let name = [Some(table), Some(hash), sort].into_iter().flatten();
                 let name = name.collect::<Vec<_>>().join("-");
-                let is_it = |item: &Item| in_region(item) && is_named(item, table, hash, sort);
+                let matches = |item: &Item| in_region(item) && is_named(item, table, hash, sort);
                 let hint = "several Regions have an item of this name; give region too";
-                only(self.items_named(&name), is_it, hint)
+                single(self.items_named(&name), matches, hint)
             }
             _ => Err(bad("give name, or table and hash, and sort if the item has a sort key")),
         }
@@ -74,12 +75,12 @@ fn is_named(item: &Item, table: &str, hash: &str, sort: Option<&str>) -> bool {
     item.table == table && item.hash.value.as_text() == hash && own_sort == sort
 }
 
-fn only<T>(
+fn single<T>(
     entries: &[(usize, T)],
-    is_it: impl Fn(&T) -> bool,
+    matches: impl Fn(&T) -> bool,
     hint: &'static str,
 ) -> Result<usize, Refusal> {
-    let mut found = entries.iter().filter(|(_, entry)| is_it(entry)).map(|(index, _)| *index);
+    let mut found = entries.iter().filter(|(_, entry)| matches(entry)).map(|(index, _)| *index);
     match (found.next(), found.next()) {
         (Some(index), None) => Ok(index),
         (Some(_), Some(_)) => Err(bad(hint)),

@@ -1,12 +1,12 @@
-//! The fields of a request.
+//! The fields of a query.
 
 use std::borrow::Cow;
 
 use hyper::StatusCode;
 
-use crate::api::Refusal;
+use crate::refusal::Refusal;
 
-/// The fields of a query that nobody has taken yet.
+/// The fields of a query that were not taken yet.
 pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Query<'a> {
@@ -14,7 +14,7 @@ impl<'a> Query<'a> {
         let mut fields: Vec<(Cow<'_, str>, _)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if fields.iter().any(|(other, _)| *other == name) {
-                return Err(bad(format!("{name} is there twice")));
+                return Err(bad(format!("{name} is given twice")));
             }
             fields.push((name, value));
         }
@@ -30,15 +30,15 @@ impl<'a> Query<'a> {
         match self.take(name).as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(bad(format!("{name} is true or false"))),
+            Some(_) => Err(bad(format!("{name} must be true or false"))),
         }
     }
 
-    /// Whatever is left is a mistake.
+    /// Rejects remaining fields.
     pub(crate) fn end(self) -> Result<(), Refusal> {
         match self.0.first() {
             None => Ok(()),
-            Some((name, _)) => Err(bad(format!("there is no field {name} here"))),
+            Some((name, _)) => Err(bad(format!("unknown field {name}"))),
         }
     }
 }

@@ -3,188 +3,216 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{ArgPredicate, BoolishValueParser};
-use clap::{Args, value_parser};
 use dynamodb_cache::TableName;
+use record_telemetry::Variables;
 
 use crate::shared::SharedTable;
 
-/// Shortest time for which a value is used.
-const SHORTEST_TTL: Duration = Duration::from_secs(1);
+const MIN_TTL: Duration = Duration::from_secs(1);
+const DEFAULT_TTL: Duration = Duration::from_mins(5);
+const DEFAULT_STALE_IF_ERROR: Duration = Duration::from_hours(1);
+const DEFAULT_PORT: u16 = 3000;
+
+const TTL: &str = "CACHE_EXTENSION_TTL";
+const TIMEOUT_IN_MINUTES: &str = "CACHE_TIMEOUT_IN_MINUTES";
+const SHARED_TABLE: &str = "CACHE_EXTENSION_SHARED_TABLE";
+const SHARED_TABLE_KEY: &str = "CACHE_EXTENSION_SHARED_TABLE_KEY";
 
 /// The settings of the extension.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Settings {
-    /// File that names what is cached
-    #[arg(long, env = "CACHE_EXTENSION_CONFIG", default_value = "/var/task/config.yaml")]
+    /// The configuration file, which names the entries to cache.
     pub config: PathBuf,
-
-    /// Port of 127.0.0.1 to serve on
-    #[arg(
-        long,
-        env = "CACHE_EXTENSION_PORT",
-        default_value_t = 3000,
-        value_parser = value_parser!(u16).range(1..)
-    )]
+    /// The port of 127.0.0.1 to serve on.
     pub port: u16,
-
-    /// Time for which a value is used before it is loaded again, such as 30s or 1h30m; an entry of
-    /// the configuration can have its own
-    #[arg(
-        long,
-        env = "CACHE_EXTENSION_TTL",
-        default_value = "5m",
-        default_value_if("timeout_in_minutes", ArgPredicate::IsPresent, None),
-        conflicts_with = "timeout_in_minutes",
-        value_parser = ttl
-    )]
-    ttl: Option<Duration>,
-
-    /// The same in minutes
-    #[arg(long, env = "CACHE_TIMEOUT_IN_MINUTES", value_parser = value_parser!(u32).range(1..))]
-    timeout_in_minutes: Option<u32>,
-
-    /// Time for which a value is used beyond its own while it cannot be loaded again; 0s for not at
-    /// all
-    #[arg(
-        long,
-        env = "CACHE_EXTENSION_STALE_IF_ERROR",
-        default_value = "1h",
-        value_parser = humantime::parse_duration
-    )]
+    /// How long a value is used before it is reloaded, unless its entry says otherwise.
+    pub ttl: Duration,
+    /// How long an expired value is used while it cannot be reloaded.
     pub stale_if_error: Duration,
-
-    /// Load all values before the first invocation
-    #[arg(
-        long,
-        env = "CACHE_EXTENSION_INIT_STARTUP",
-        default_value = "true",
-        action = clap::ArgAction::Set,
-        value_parser = BoolishValueParser::new()
-    )]
+    /// Whether all values are loaded before the first invocation.
     pub init_startup: bool,
-
-    /// Answer only requests with the function's session token in X-Aws-Parameters-Secrets-Token
-    #[arg(
-        long,
-        env = "CACHE_EXTENSION_REQUIRE_TOKEN",
-        default_value = "true",
-        action = clap::ArgAction::Set,
-        value_parser = BoolishValueParser::new()
-    )]
+    /// Whether requests must send the function's session token.
     pub require_token: bool,
-
-    /// DynamoDB table that all execution environments share values in; none if not set
-    #[arg(long, env = "CACHE_EXTENSION_SHARED_TABLE", requires = "shared_table_key")]
-    shared_table: Option<TableName>,
-
-    /// With CACHE_EXTENSION_SHARED_TABLE: KMS key under which the values in it are encrypted
-    #[arg(long, env = "CACHE_EXTENSION_SHARED_TABLE_KEY", requires = "shared_table")]
-    shared_table_key: Option<String>,
-
-    /// With CACHE_EXTENSION_SHARED_TABLE: share SecureString parameters and secrets too
-    #[arg(
-        long,
-        env = "CACHE_EXTENSION_SHARE_SECRETS",
-        default_value = "false",
-        action = clap::ArgAction::Set,
-        value_parser = BoolishValueParser::new()
-    )]
-    share_secrets: bool,
+    /// The table that all execution environments share, if there is one.
+    pub shared_table: Option<SharedTable>,
 }
 
 impl Settings {
-    /// The table that all execution environments share, if there is one.
-    #[must_use]
-    pub fn shared_table(&self) -> Option<SharedTable> {
-        Some(SharedTable {
-            name: self.shared_table.clone()?,
-            kms_key: self.shared_table_key.clone()?,
-            with_secrets: self.share_secrets,
+    /// Reads the settings. `None` if a variable is missing or has a bad value, which `variables`
+    /// then reports.
+    pub fn read(variables: &mut Variables) -> Option<Self> {
+        let config = variables.optional(
+            "CACHE_EXTENSION_CONFIG",
+            "Configuration file (default: /var/task/config.yaml)",
+        );
+        let port = variables.integer(
+            "CACHE_EXTENSION_PORT",
+            "Port of 127.0.0.1 to serve on",
+            1..=u16::MAX,
+            DEFAULT_PORT,
+        );
+        let ttl = read_ttl(variables);
+        let stale_if_error = variables.optional_with(
+            "CACHE_EXTENSION_STALE_IF_ERROR",
+            "How long expired values are used while they cannot be reloaded (default: 1h)",
+            |text| humantime::parse_duration(text).map_err(|_| "expected a time such as 30s or 1h"),
+        );
+        let init_startup = variables.flag(
+            "CACHE_EXTENSION_INIT_STARTUP",
+            "Load all values before the first invocation",
+            true,
+        );
+        let require_token = variables.flag(
+            "CACHE_EXTENSION_REQUIRE_TOKEN",
+            "Answer only requests that send the function's session token",
+            true,
+        );
+        Some(Self {
+            config: config.unwrap_or_else(|| "/var/task/config.yaml".into()),
+            port,
+            ttl,
+            stale_if_error: stale_if_error.unwrap_or(DEFAULT_STALE_IF_ERROR),
+            init_startup,
+            require_token,
+            shared_table: read_shared_table(variables),
         })
-    }
-
-    /// Time for which a value is used before it is loaded again.
-    #[must_use]
-    pub fn ttl(&self) -> Duration {
-        let minutes = self.timeout_in_minutes.map(u64::from).map(Duration::from_mins);
-        minutes.or(self.ttl).expect("one of the two has a default")
     }
 }
 
-/// A time for which a value is used, such as `30s` or `1h30m`.
-pub(crate) fn ttl(text: &str) -> Result<Duration, String> {
+/// AWS's demonstration has the time-to-live in minutes.
+fn read_ttl(variables: &mut Variables) -> Duration {
+    let given = variables.optional_with(
+        TTL,
+        "How long values are used before they are reloaded, such as 30s or 1h30m (default: 5m)",
+        parse_ttl,
+    );
+    let minutes = variables.optional_with(TIMEOUT_IN_MINUTES, "The same in minutes", |text| {
+        match text.parse::<u32>() {
+            Ok(minutes) if minutes > 0 => Ok(Duration::from_mins(minutes.into())),
+            _ => Err("expected a number of minutes from 1"),
+        }
+    });
+    if given.is_some() && minutes.is_some() {
+        variables.reject(TIMEOUT_IN_MINUTES, format_args!("may not be set beside {TTL}"));
+    }
+    given.or(minutes).unwrap_or(DEFAULT_TTL)
+}
+
+fn read_shared_table(variables: &mut Variables) -> Option<SharedTable> {
+    let name = variables.optional::<TableName>(
+        SHARED_TABLE,
+        "DynamoDB table that all execution environments share values in",
+    );
+    let kms_key = variables.optional::<String>(
+        SHARED_TABLE_KEY,
+        "KMS key that encrypts the values in the shared table",
+    );
+    let with_secrets = variables.flag(
+        "CACHE_EXTENSION_SHARE_SECRETS",
+        "Share SecureString parameters and secrets too",
+        false,
+    );
+    match (name, kms_key) {
+        (Some(name), Some(kms_key)) => Some(SharedTable { name, kms_key, with_secrets }),
+        (Some(_), None) => {
+            variables.reject(SHARED_TABLE, format_args!("needs {SHARED_TABLE_KEY}"));
+            None
+        }
+        (None, Some(_)) => {
+            variables.reject(SHARED_TABLE_KEY, format_args!("needs {SHARED_TABLE}"));
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+/// Parses a time-to-live such as `30s` or `1h30m`.
+pub(crate) fn parse_ttl(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
-        Ok(ttl) if ttl >= SHORTEST_TTL => Ok(ttl),
-        Ok(_) => Err("give at least 1s".to_owned()),
-        Err(_) => Err("give a time such as 30s, 5m or 1h30m".to_owned()),
+        Ok(ttl) if ttl >= MIN_TTL => Ok(ttl),
+        Ok(_) => Err("expected at least 1s".to_owned()),
+        Err(_) => Err("expected a time such as 30s, 5m or 1h30m".to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
-    #[derive(Debug, Parser)]
-    struct Cli {
-        #[command(flatten)]
-        settings: Settings,
-    }
-
-    fn parse(args: &[&str]) -> Result<Settings, String> {
-        let args = ["cache-extension"].iter().chain(args);
-        Cli::try_parse_from(args).map(|cli| cli.settings).map_err(|error| error.to_string())
+    fn read<const N: usize>(pairs: [(&'static str, &str); N]) -> Result<Settings, String> {
+        let variables = Variables::from_pairs(pairs.map(|(name, value)| (name, value.to_owned())));
+        variables.read(Settings::read).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn the_time_is_given_in_minutes_or_with_a_unit() {
-        assert_eq!(parse(&[]).unwrap().ttl(), Duration::from_mins(5));
-        assert_eq!(parse(&["--timeout-in-minutes", "7"]).unwrap().ttl(), Duration::from_mins(7));
-        assert_eq!(parse(&["--ttl", "1h30m"]).unwrap().ttl(), Duration::from_mins(90));
-        let error = parse(&["--ttl", "30s", "--timeout-in-minutes", "7"]).unwrap_err();
-        assert!(error.contains("--ttl") && error.contains("--timeout-in-minutes"), "{error}");
+    fn the_ttl_is_given_in_minutes_or_with_a_unit() {
+        assert_eq!(read([]).unwrap().ttl, Duration::from_mins(5));
+        assert_eq!(read([(TIMEOUT_IN_MINUTES, "7")]).unwrap().ttl, Duration::from_mins(7));
+        assert_eq!(read([(TTL, "1h30m")]).unwrap().ttl, Duration::from_mins(90));
+        let error = read([(TTL, "30s"), (TIMEOUT_IN_MINUTES, "7")]).unwrap_err();
+        assert!(error.contains(TTL) && error.contains(TIMEOUT_IN_MINUTES), "{error}");
     }
 
     #[test]
-    fn a_setting_that_cannot_be_is_refused_with_what_is_allowed() {
-        for (flag, value, allowed) in [
-            ("--ttl", "0s", "at least 1s"),
-            ("--ttl", "soon", "30s, 5m or 1h30m"),
-            ("--timeout-in-minutes", "0", "1.."),
-            ("--port", "0", "1.."),
-            ("--require-token", "maybe", "not a boolean"),
-            ("--stale-if-error", "long", "number"),
-        ] {
-            let error = parse(&[flag, value]).unwrap_err();
-            for part in [flag, value, allowed] {
+    fn empty_variables_count_as_unset() {
+        let names = [
+            "CACHE_EXTENSION_CONFIG",
+            "CACHE_EXTENSION_PORT",
+            TTL,
+            TIMEOUT_IN_MINUTES,
+            "CACHE_EXTENSION_STALE_IF_ERROR",
+            "CACHE_EXTENSION_INIT_STARTUP",
+            "CACHE_EXTENSION_REQUIRE_TOKEN",
+            SHARED_TABLE,
+            SHARED_TABLE_KEY,
+            "CACHE_EXTENSION_SHARE_SECRETS",
+        ];
+        assert_eq!(read(names.map(|name| (name, ""))), read([]));
+    }
+
+    #[test]
+    fn bad_values_are_rejected_with_the_allowed_ones() {
+        let cases = [
+            (TTL, "0s", "at least 1s"),
+            (TTL, "soon", "30s, 5m or 1h30m"),
+            (TIMEOUT_IN_MINUTES, "0", "from 1"),
+            (TIMEOUT_IN_MINUTES, "5000000000", "from 1"),
+            ("CACHE_EXTENSION_PORT", "0", "from 1 to 65535"),
+            ("CACHE_EXTENSION_REQUIRE_TOKEN", "maybe", "true or false"),
+            ("CACHE_EXTENSION_STALE_IF_ERROR", "long", "30s or 1h"),
+            (SHARED_TABLE, "a/b", "3 to 255 letters"),
+        ];
+        for (name, value, allowed) in cases {
+            let error = read([(name, value)]).unwrap_err();
+            for part in [name, value, allowed] {
                 assert!(error.contains(part), "{error}");
             }
         }
     }
 
     #[test]
-    fn a_shared_table_has_a_key() {
-        assert_eq!(parse(&[]).unwrap().shared_table(), None);
-        let given = parse(&["--shared-table", "shared", "--shared-table-key", "alias/k"]).unwrap();
+    fn a_shared_table_needs_a_key() {
+        assert_eq!(read([]).unwrap().shared_table, None);
+        let given = read([(SHARED_TABLE, "shared"), (SHARED_TABLE_KEY, "alias/k")]).unwrap();
         let expected = SharedTable {
             name: "shared".parse().unwrap(),
             kms_key: "alias/k".to_owned(),
             with_secrets: false,
         };
-        assert_eq!(given.shared_table(), Some(expected));
-        assert!(parse(&["--shared-table", "shared"]).is_err());
-        assert!(parse(&["--shared-table-key", "alias/k"]).is_err());
-        assert!(parse(&["--shared-table", "a/b", "--shared-table-key", "alias/k"]).is_err());
+        assert_eq!(given.shared_table, Some(expected));
+        let error = read([(SHARED_TABLE, "shared")]).unwrap_err();
+        assert!(error.contains("needs CACHE_EXTENSION_SHARED_TABLE_KEY"), "{error}");
+        let error = read([(SHARED_TABLE_KEY, "alias/k")]).unwrap_err();
+        assert!(error.contains("needs CACHE_EXTENSION_SHARED_TABLE"), "{error}");
     }
 
     #[test]
-    fn switches_are_read_as_gos_parse_bool_does() {
-        for (text, expected) in
-            [("1", true), ("t", true), ("TRUE", true), ("0", false), ("False", false)]
-        {
-            assert_eq!(parse(&["--init-startup", text]).unwrap().init_startup, expected, "{text}");
+    fn flags_are_read_as_in_gos_parse_bool() {
+        let name = "CACHE_EXTENSION_INIT_STARTUP";
+        let cases = [("1", true), ("t", true), ("TRUE", true), ("0", false), ("False", false)];
+        for (text, expected) in cases {
+            assert_eq!(read([(name, text)]).unwrap().init_startup, expected, "{text}");
         }
     }
 }

@@ -6,68 +6,67 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
-use dynamodb_cache::{Cache, CacheError, DynamoDbStore, OnTrouble, TableName};
+use dynamodb_cache::{Cache, CacheError, Clock, DynamoDbStore, FailurePolicy, TableName};
 use futures::future::{BoxFuture, join_all};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::clock::Clock;
 use crate::entry::{Item, Parameter, Source};
-use crate::seal::{Seal, SealError};
-use crate::slot::undisturbed;
-use crate::upstream::{Load, LoadError, Request, Upstream, Want};
+use crate::slot::refresh_after;
+use crate::table_cipher::{CipherError, TableCipher};
+use crate::upstream::{Freshness, Load, LoadError, Request, Upstream};
 use crate::value::{Kind, Loaded, Value};
 
-/// Keeps the entries apart from what else may be in the table.
+/// Keeps the entries apart from others in the table.
 const NAMESPACE: &str = "cache-extension";
-/// For how long other environments wait for one that loads a value.
+/// How long other environments wait for the one that loads a value.
 const LEASE: Duration = Duration::from_secs(3);
-/// For how long each of two tries of a request to the table may take.
+/// Time limit of each of two attempts of a request to the table.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What the table has for a value: an encrypted [`Sealed`], or nothing for a secret that is not
-/// shared, so that nobody waits for it.
+/// The table's form of a value: an encrypted [`SharedValue`], or nothing for a secret that is not
+/// shared, so that no environment waits for it.
 type Stored = Option<Vec<u8>>;
 
-/// Values from a table, or from the services behind it, once for all who share the table.
+/// Loads values from a table, or from the services behind it once for all environments.
 ///
-/// A value is in the table until the environments begin to load it again, three quarters of its
-/// time after it left its service. If the table or KMS is in trouble, values come from the
+/// A value stays in the table until the environments begin to reload it, three quarters of its
+/// time-to-live after it left its service. If the table or KMS fails, values come from the
 /// services.
 #[derive(Debug)]
 pub struct SharedTier {
     services: Arc<dyn Upstream>,
     table: Cache<Stored>,
-    seal: Seal,
+    cipher: TableCipher,
     clock: Arc<dyn Clock>,
     with_secrets: bool,
 }
 
-/// A value with what it is bound to.
+/// A value together with the key that it belongs to.
 #[derive(Serialize, Deserialize)]
-struct Sealed<'a> {
+struct SharedValue<'a> {
     #[serde(borrow)]
     key: Cow<'a, str>,
     kind: Kind,
-    /// When it left its service, in seconds since 1970.
+    /// When the value left its service, in seconds since 1970.
     loaded_at: u64,
     #[serde(borrow)]
     body: Cow<'a, str>,
 }
 
-/// Which table is shared, and how.
+/// Settings of the shared table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedTable {
     /// The table, in the function's Region.
     pub name: TableName,
     /// The KMS key under which values are encrypted: its id, its ARN or an alias.
     pub kms_key: String,
-    /// Whether secrets are in it too.
+    /// Whether secrets are shared too.
     pub with_secrets: bool,
 }
 
 impl SharedTier {
-    /// A tier between these services and their users.
+    /// Creates a tier in front of these services.
     ///
     /// # Panics
     /// Never: the settings of the table's cache are constants.
@@ -79,24 +78,25 @@ impl SharedTier {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let SharedTable { name, kms_key, with_secrets } = table;
-        let seal = Seal::new(config, kms_key, name.as_str());
+        let cipher = TableCipher::new(config, kms_key, name.as_str());
         let store = DynamoDbStore::builder(&aws_sdk_dynamodb::Client::new(config), name)
-            .on_trouble(OnTrouble::Fail { retries: 1 })
+            .failure_policy(FailurePolicy::Fail { retries: 1 })
             .timeout(TIMEOUT)
             .build();
         let table = Cache::builder(store).namespace(NAMESPACE).lease(LEASE).build();
-        let table = table.expect("the settings are allowed");
-        Self { services, table, seal, clock, with_secrets }
+        let table = table.expect("the constants are valid settings");
+        Self { services, table, cipher, clock, with_secrets }
     }
 
     async fn look_up(&self, batch: &[Request]) -> Result<HashMap<String, Stored>, CacheError> {
-        let wanted = batch.iter().filter(|request| request.want == Want::Fresh);
+        let wanted = batch.iter().filter(|request| request.freshness == Freshness::Cached);
         self.table.get_many(wanted.map(key)).await
     }
 
-    /// A value that is in the table, or is loaded for it. None if it has to come from its service.
+    /// Returns a value from the table, or loads it for the table. `None` if it has to come from its
+    /// service.
     async fn shared(&self, request: &Request, stored: Option<Stored>) -> Option<Load> {
-        if request.want == Want::Newest {
+        if request.freshness == Freshness::Latest {
             return None;
         }
         let key = key(request);
@@ -106,31 +106,31 @@ impl SharedTier {
                 Ok(Once::Loaded(load)) => return Some(load),
                 Ok(Once::Stored(stored)) => stored,
                 Err(error) => {
-                    warn!(entry = %request.source, %error, "the shared table cannot be used");
+                    warn!(entry = %request.source, %error, "shared table not usable");
                     return None;
                 }
             },
         };
-        let sealed = stored?;
-        match self.open(&key, &sealed).await {
+        let message = stored?;
+        match self.decrypt(&key, &message).await {
             Ok(loaded) => Some(Ok(loaded)),
             Err(error) => {
-                warn!(entry = %request.source, %error, "a shared value cannot be read");
+                warn!(entry = %request.source, %error, "shared value not readable");
                 None
             }
         }
     }
 
-    /// Has one environment load the value, and the others wait for it.
+    /// Lets one environment load the value while the others wait for it.
     async fn load_once(&self, request: &Request, key: &str) -> Result<Once, CacheError> {
         let own = Mutex::new(None);
         let load = || async {
             let load = self.services.load(std::slice::from_ref(request)).await.pop();
             let load = load.expect("there is a result for each request");
             *own.lock().unwrap_or_else(PoisonError::into_inner) = Some(load.clone());
-            let stored = self.stored(key, &load.map_err(Failed::Load)?).await;
-            let stored = stored.map_err(Failed::Seal)?;
-            Ok::<_, Failed>(dynamodb_cache::Loaded::for_time(stored, undisturbed(request.ttl)))
+            let stored = self.encrypt(key, &load.map_err(Failed::Load)?).await;
+            let stored = stored.map_err(Failed::Cipher)?;
+            Ok::<_, Failed>(dynamodb_cache::Loaded::for_time(stored, refresh_after(request.ttl)))
         };
         let stored = self.table.get_or_load(key, load).await;
         match own.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -139,55 +139,56 @@ impl SharedTier {
         }
     }
 
-    /// Values that had to come from their services in any case.
+    /// Shares a value that was loaded because the latest one was requested.
     async fn put(&self, request: &Request, load: &Load) {
-        let (Want::Newest, Ok(loaded)) = (request.want, load) else { return };
+        let (Freshness::Latest, Ok(loaded)) = (request.freshness, load) else { return };
         let key = key(request);
-        match self.stored(&key, loaded).await {
+        match self.encrypt(&key, loaded).await {
             Ok(stored) => {
-                let set = self.table.set_for(&key, &stored, undisturbed(request.ttl)).await;
+                let set = self.table.set_for(&key, &stored, refresh_after(request.ttl)).await;
                 if let Err(error) = set {
-                    warn!(entry = %request.source, %error, "a value cannot be shared");
+                    warn!(entry = %request.source, %error, "value not shared");
                 }
             }
-            Err(error) => warn!(entry = %request.source, %error, "a value cannot be shared"),
+            Err(error) => warn!(entry = %request.source, %error, "value not shared"),
         }
     }
 
-    async fn stored(&self, key: &str, loaded: &Loaded) -> Result<Stored, SealError> {
+    async fn encrypt(&self, key: &str, loaded: &Loaded) -> Result<Stored, CipherError> {
         if loaded.value.kind == Kind::Secret && !self.with_secrets {
             return Ok(None);
         }
         let now = self.clock.now().wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let sealed = Sealed {
+        let shared = SharedValue {
             key: key.into(),
             kind: loaded.value.kind,
             loaded_at: now.as_secs(),
             body: String::from_utf8_lossy(&loaded.value.body),
         };
-        let plaintext = serde_json::to_vec(&sealed).expect("it is texts and a number");
-        self.seal.seal(&plaintext).await.map(Some)
+        let plaintext =
+            serde_json::to_vec(&shared).expect("the value consists of texts and a number");
+        self.cipher.encrypt(&plaintext).await.map(Some)
     }
 
-    async fn open(&self, key: &str, message: &[u8]) -> Result<Loaded, SealError> {
-        let plaintext = self.seal.open(message).await?;
-        let sealed: Sealed<'_> =
-            serde_json::from_slice(&plaintext).map_err(|_| SealError::NotOurs)?;
-        if sealed.key != key {
-            return Err(SealError::NotOurs);
+    async fn decrypt(&self, key: &str, message: &[u8]) -> Result<Loaded, CipherError> {
+        let plaintext = self.cipher.decrypt(message).await?;
+        let shared: SharedValue<'_> =
+            serde_json::from_slice(&plaintext).map_err(|_| CipherError::ForeignItem)?;
+        if shared.key != key {
+            return Err(CipherError::ForeignItem);
         }
-        let loaded_at = UNIX_EPOCH + Duration::from_secs(sealed.loaded_at);
+        let loaded_at = UNIX_EPOCH + Duration::from_secs(shared.loaded_at);
         let age = self.clock.now().wall.duration_since(loaded_at).unwrap_or_default();
-        let body = sealed.body.into_owned().into();
-        Ok(Loaded { value: Value { kind: sealed.kind, body }, age })
+        let body = shared.body.into_owned().into();
+        Ok(Loaded { value: Value { kind: shared.kind, body }, age })
     }
 }
 
-/// What came of loading a value once for all.
+/// The result of loading a value once for all environments.
 enum Once {
     /// This environment loaded it.
     Loaded(Load),
-    /// Another did.
+    /// Another environment loaded it.
     Stored(Stored),
 }
 
@@ -196,7 +197,7 @@ enum Failed {
     #[error(transparent)]
     Load(LoadError),
     #[error(transparent)]
-    Seal(SealError),
+    Cipher(CipherError),
 }
 
 impl Upstream for SharedTier {
@@ -205,7 +206,7 @@ impl Upstream for SharedTier {
             let mut stored = match self.look_up(batch).await {
                 Ok(stored) => stored,
                 Err(error) => {
-                    warn!(%error, "the shared table cannot be read");
+                    warn!(%error, "shared table not readable");
                     return self.services.load(batch).await;
                 }
             };
@@ -230,7 +231,8 @@ impl Upstream for SharedTier {
     }
 }
 
-/// What a value is stored under. Those who use a value for another time have another.
+/// The key of a value in the table. It includes the time-to-live, which environments may set
+/// differently.
 fn key(request: &Request) -> String {
     let ttl = request.ttl.as_secs().to_string();
     let parts = match &request.source {
@@ -240,5 +242,5 @@ fn key(request: &Request) -> String {
             ["item", &ttl, region, table].into_iter().chain(keys).collect()
         }
     };
-    serde_json::to_string(&parts).expect("it is texts")
+    serde_json::to_string(&parts).expect("the parts are texts")
 }

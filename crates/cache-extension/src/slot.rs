@@ -1,4 +1,4 @@
-//! What is known of one entry: its value, what failed, and who is loading it.
+//! The state of one entry: its value, its last failure, and the load in flight.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,58 +6,58 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::Timestamp;
 use crate::entry::Entry;
-use crate::upstream::{Load, LoadError, Want};
+use crate::upstream::{Freshness, Load, LoadError};
 use crate::value::{Loaded, Value};
+use dynamodb_cache::Timestamp;
 
-/// After a load that failed, requests are answered from what there is for this time, so that not
-/// each of them waits for a service that is down.
+/// After a failed load, requests get the present value or the error for this time, so that they do
+/// not all wait for a service that is down.
 pub const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
-/// For how long a value is not loaded again in the background: three quarters of its time.
-pub(crate) fn undisturbed(ttl: Duration) -> Duration {
+/// The age at which a value is reloaded in the background: three quarters of its time-to-live.
+pub(crate) fn refresh_after(ttl: Duration) -> Duration {
     ttl - ttl / 4
 }
 
-/// What a request is answered with.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The value.
     pub value: Value,
-    /// For how long the value has been away from its service.
+    /// Time since the value left its service.
     pub age: Duration,
-    /// How the value relates to its time to live.
-    pub freshness: Freshness,
+    /// Where the value comes from, and how much of its time-to-live is left.
+    pub status: CacheStatus,
 }
 
-/// How a value relates to its time to live.
+/// Where an answer comes from, and how it relates to the value's time-to-live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Freshness {
-    /// It was loaded for the request.
+pub enum CacheStatus {
+    /// Loaded for the request.
     Loaded,
-    /// It was in the cache, and may be used for this much longer.
+    /// From the cache, with this much time left.
     Fresh(Duration),
-    /// Its time has been over for this long, but it could not be loaded again.
+    /// From the cache, expired for this long, because it could not be reloaded.
     Stale(Duration),
 }
 
 /// An entry's value, or why there is none.
 pub(crate) type Outcome = Result<Answer, LoadError>;
 
-/// A load that is under way.
+/// A load in flight.
 #[derive(Debug, Clone)]
 pub(crate) struct Flight(watch::Receiver<Option<Outcome>>);
 
 impl Flight {
-    pub(crate) async fn landed(mut self) -> Outcome {
+    pub(crate) async fn result(mut self) -> Outcome {
         match self.0.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().expect("it was waited for"),
-            Err(_) => Err(LoadError::Unavailable("the load was given up".to_owned())),
+            Ok(outcome) => outcome.clone().expect("the outcome was waited for"),
+            Err(_) => Err(LoadError::Unavailable("the load was cancelled".to_owned())),
         }
     }
 
-    /// Whether the one who loads is gone without a result.
+    /// Returns `true` if the loading task is gone without a result.
     fn is_lost(&self) -> bool {
         self.0.has_changed().is_err()
     }
@@ -72,12 +72,12 @@ impl Lead {
         Flight(self.0.subscribe())
     }
 
-    fn end(self, outcome: Outcome) {
+    fn finish(self, outcome: Outcome) {
         self.0.send_replace(Some(outcome));
     }
 }
 
-/// What a request has to do.
+/// What a request does next.
 pub(crate) enum Next {
     /// Nothing.
     Done(Outcome),
@@ -90,22 +90,22 @@ pub(crate) enum Next {
 /// One entry.
 pub(crate) struct Slot {
     pub(crate) entry: Entry,
-    /// For how long a value is used beyond its time if it cannot be loaded again.
+    /// How long an expired value is used if it cannot be reloaded.
     stale_if_error: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    held: Option<Held>,
-    /// The last load, if that failed.
+    cached: Option<CachedValue>,
+    /// The last load, if it failed.
     failed: Option<Failed>,
     flight: Option<Flight>,
-    /// Whether a request wanted the value since it was loaded.
-    is_wanted: bool,
+    /// Whether a request asked for the value since it was loaded.
+    was_requested: bool,
 }
 
-struct Held {
+struct CachedValue {
     loaded: Loaded,
     at: Timestamp,
 }
@@ -126,11 +126,13 @@ impl Slot {
         Self { entry, stale_if_error, state: Mutex::default() }
     }
 
-    /// What a request has to do that comes `now`.
-    pub(crate) fn next(&self, now: Timestamp, want: Want) -> Next {
+    /// Decides how to answer a request that arrives `now`.
+    pub(crate) fn next(&self, now: Timestamp, freshness: Freshness) -> Next {
         let mut state = self.lock();
-        state.is_wanted = true;
-        if want == Want::Fresh && (self.is_fresh(&state, now) || state.failed_lately(now)) {
+        state.was_requested = true;
+        if freshness == Freshness::Cached
+            && (self.is_fresh(&state, now) || state.failed_lately(now))
+        {
             return Next::Done(self.outcome(&state, now));
         }
         match state.flight() {
@@ -139,29 +141,30 @@ impl Slot {
         }
     }
 
-    /// The load that is under way, or the duty to begin one if the value was never loaded.
+    /// Returns the load in flight, or the duty to start one if the value was never loaded.
     pub(crate) fn fill(&self) -> Option<Next> {
         let mut state = self.lock();
         match state.flight() {
             Some(flight) => Some(Next::Join(flight)),
-            None => state.held.is_none().then(|| Next::Lead(state.lead())),
+            None => state.cached.is_none().then(|| Next::Lead(state.lead())),
         }
     }
 
-    /// The load that is under way, or the duty to begin one if the value is wanted and near the
-    /// end of its time.
+    /// Returns the load in flight, or the duty to start one if the value was requested and will soon
+    /// expire.
     pub(crate) fn refresh(&self, now: Timestamp) -> Option<Next> {
         let mut state = self.lock();
         if let Some(flight) = state.flight() {
             return Some(Next::Join(flight));
         }
-        let is_due = |held: &Held| held.age(now) > undisturbed(self.entry.ttl);
-        let is_due = state.held.as_ref().is_none_or(is_due);
-        (is_due && state.is_wanted && !state.failed_lately(now)).then(|| Next::Lead(state.lead()))
+        let is_due = |cached: &CachedValue| cached.age(now) > refresh_after(self.entry.ttl);
+        let is_due = state.cached.as_ref().is_none_or(is_due);
+        (is_due && state.was_requested && !state.failed_lately(now))
+            .then(|| Next::Lead(state.lead()))
     }
 
-    /// Ends a load.
-    pub(crate) fn land(&self, lead: Lead, load: Load, now: Timestamp) {
+    /// Finishes a load.
+    pub(crate) fn finish(&self, lead: Lead, load: Load, now: Timestamp) {
         let mut state = self.lock();
         state.flight = None;
         let outcome = match load {
@@ -169,40 +172,41 @@ impl Slot {
                 let answer = Answer {
                     value: loaded.value.clone(),
                     age: loaded.age,
-                    freshness: Freshness::Loaded,
+                    status: CacheStatus::Loaded,
                 };
-                *state = State { held: Some(Held { loaded, at: now }), ..State::default() };
+                *state =
+                    State { cached: Some(CachedValue { loaded, at: now }), ..State::default() };
                 Ok(answer)
             }
             Err(error) => {
                 if matches!(error, LoadError::NotFound(_)) {
-                    state.held = None;
+                    state.cached = None;
                 }
                 state.failed = Some(Failed { error, at: now });
                 self.outcome(&state, now)
             }
         };
         drop(state);
-        lead.end(outcome);
+        lead.finish(outcome);
     }
 
     fn is_fresh(&self, state: &State, now: Timestamp) -> bool {
-        state.held.as_ref().is_some_and(|held| held.age(now) < self.entry.ttl)
+        state.cached.as_ref().is_some_and(|cached| cached.age(now) < self.entry.ttl)
     }
 
-    /// What there is without a load. A value that the service refuses is not used beyond its time.
+    /// Answers without a load. If the service refuses the value, it is not used once expired.
     fn outcome(&self, state: &State, now: Timestamp) -> Outcome {
         let ttl = self.entry.ttl;
         let may_be_stale = match &state.failed {
             Some(Failed { error: LoadError::Unavailable(_), .. }) => self.stale_if_error,
             _ => Duration::ZERO,
         };
-        match (&state.held, &state.failed) {
-            (Some(held), _) if held.age(now) < ttl.saturating_add(may_be_stale) => {
-                Ok(held.answer(now, ttl))
+        match (&state.cached, &state.failed) {
+            (Some(cached), _) if cached.age(now) < ttl.saturating_add(may_be_stale) => {
+                Ok(cached.answer(now, ttl))
             }
             (_, Some(failed)) => Err(failed.error.clone()),
-            _ => unreachable!("it is asked for when there is a fresh value or an error"),
+            _ => unreachable!("there is a fresh value or an error"),
         }
     }
 
@@ -227,17 +231,17 @@ impl State {
     }
 }
 
-impl Held {
+impl CachedValue {
     fn age(&self, now: Timestamp) -> Duration {
         self.loaded.age + now.since(&self.at)
     }
 
     fn answer(&self, now: Timestamp, ttl: Duration) -> Answer {
         let age = self.age(now);
-        let freshness = match ttl.checked_sub(age) {
-            Some(left) if !left.is_zero() => Freshness::Fresh(left),
-            _ => Freshness::Stale(age - ttl),
+        let status = match ttl.checked_sub(age) {
+            Some(left) if !left.is_zero() => CacheStatus::Fresh(left),
+            _ => CacheStatus::Stale(age - ttl),
         };
-        Answer { value: self.loaded.value.clone(), age, freshness }
+        Answer { value: self.loaded.value.clone(), age, status }
     }
 }

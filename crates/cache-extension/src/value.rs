@@ -1,4 +1,4 @@
-//! A value, as it is handed out.
+//! Values in the form of answers.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// A value, in the form in which requests are answered with it. `Debug` shows nothing of it.
+/// A value in the form of an answer. `Debug` does not show its content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Value {
-    /// What it is.
+    /// The kind of the value.
     pub kind: Kind,
     /// The text of a parameter, or the JSON of an item.
     pub body: Bytes,
@@ -21,23 +21,23 @@ impl fmt::Debug for Value {
     }
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// A parameter that Systems Manager keeps as it is: `String` or `StringList`.
+    /// A parameter that Systems Manager stores as plain text: `String` or `StringList`.
     Plain,
-    /// A parameter that Systems Manager keeps encrypted, `SecureString`: a secret.
+    /// A parameter that Systems Manager stores encrypted, `SecureString`: a secret.
     Secret,
     /// An item of a table.
     Item,
 }
 
-/// A value that has been loaded.
+/// A loaded value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// The value.
     pub value: Value,
-    /// For how long the value was kept elsewhere before it was loaded.
+    /// How old the value was already when it was loaded.
     pub age: Duration,
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use aws_config::BehaviorVersion;
 use aws_sdk_ssm::config::{Credentials, SharedCredentialsProvider};
 use cache_extension::{
-    Aws, Entry, Item, KeyAttribute, KeyValue, Kind, Load, LoadError, Parameter, Request as Wanted,
-    Source, Upstream, Want,
+    Aws, Entry, Freshness, Item, KeyAttribute, KeyValue, Kind, Load, LoadError, Parameter,
+    Request as Wanted, Source, Upstream,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -92,7 +92,7 @@ async fn started(requests: &[Wanted], script: Vec<Behaviour>) -> (Aws, Arc<Servi
 const TTL: Duration = Duration::from_secs(1);
 
 fn wanted(source: Source) -> Wanted {
-    Wanted { source, ttl: TTL, want: Want::Fresh }
+    Wanted { source, ttl: TTL, freshness: Freshness::Cached }
 }
 
 fn named(names: &[&str]) -> Vec<Wanted> {
@@ -173,15 +173,15 @@ async fn one_parameter_that_is_refused_takes_no_other_with_it() {
 
 #[tokio::test]
 async fn errors_have_aws_codes_and_nothing_of_its_texts() {
-    for (status, code, expected) in [
-        (400, "ThrottlingException", LoadError::Unavailable as fn(_) -> _),
-        (400, "ExpiredTokenException", LoadError::Unavailable),
-        (500, "InternalServerError", LoadError::Unavailable),
-        (400, "AccessDeniedException", LoadError::Refused),
-        (400, "InvalidKeyId", LoadError::Refused),
+    for (status, code, cause, expected) in [
+        (400, "ThrottlingException", "throttled", LoadError::Unavailable as fn(_) -> _),
+        (400, "ExpiredTokenException", "the security token has expired", LoadError::Unavailable),
+        (500, "InternalServerError", "the service is unavailable", LoadError::Unavailable),
+        (400, "AccessDeniedException", "access denied", LoadError::Refused),
+        (400, "InvalidKeyId", "the state of the resource does not allow it", LoadError::Refused),
     ] {
         let (loads, _) = load(&["a"], vec![error(status, code); 3]).await;
-        let text = format!("Systems Manager in eu-west-1: {code}");
+        let text = format!("Systems Manager in eu-west-1: {cause} ({code})");
         assert_eq!(loads, [Err(expected(text))]);
     }
 }
@@ -219,7 +219,7 @@ async fn an_item_is_asked_for_by_its_typed_key() {
     assert_eq!(body(&load), r#"{"h":7,"x":true}"#);
     assert_eq!(load.unwrap().value.kind, Kind::Item);
     let missing = aws.load(&request).await.remove(0);
-    let text = "table table in us-east-1: it has no such item".to_owned();
+    let text = "table table in us-east-1: the item does not exist".to_owned();
     assert_eq!(missing, Err(LoadError::NotFound(text)));
     let (region, operation, content) = service.calls.lock().unwrap()[0].clone();
     assert_eq!((region.as_str(), operation.as_str()), ("us-east-1", "GetItem"));

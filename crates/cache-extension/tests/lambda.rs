@@ -211,7 +211,7 @@ async fn it_is_ready_before_the_first_invocation_and_ends_when_it_is_told_to() {
     let output = ended(extension).await;
     assert!(output.status.success(), "{output:?}");
     let log = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(log.contains("the cache is filled") && log.contains("spindown"), "{log}");
+    assert!(log.contains("cache filled") && log.contains("spindown"), "{log}");
     assert!(!log.contains(SECRET) && !log.contains(TOKEN), "{log}");
 }
 
@@ -264,9 +264,9 @@ async fn it_does_not_start_with_a_mistake_and_says_where_that_is() {
     let taken_port = command(&aws, good(), taken.local_addr().unwrap().port());
     for (mut command, expected) in [
         (wrong_file, "wrong.yaml:2: parameter: unknown field"),
-        (wrong_setting, "invalid value '0' for '--timeout-in-minutes"),
+        (wrong_setting, "CACHE_TIMEOUT_IN_MINUTES is \"0\": expected a number of minutes from 1"),
         (no_token, "CACHE_EXTENSION_REQUIRE_TOKEN=false"),
-        (taken_port, "of 127.0.0.1 cannot be served"),
+        (taken_port, "of 127.0.0.1 cannot be bound"),
     ] {
         let output = ended(command.spawn().unwrap()).await;
         let log = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();

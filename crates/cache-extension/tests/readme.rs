@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cache_extension::{Settings, config};
-use clap::{Arg, Args, Command};
+use record_telemetry::Variables;
 
 const README: &str = include_str!("../README.md");
 
@@ -14,19 +14,25 @@ const README: &str = include_str!("../README.md");
 fn the_settings() {
     let (_, section) = README.split_once("\n# Settings\n").unwrap();
     let section = section.split("\n# ").next().unwrap();
-    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
-    let rows: Vec<_> = rows.map(|line| line.rsplitn(3, '|').last().unwrap().to_owned()).collect();
-    let command = Settings::augment_args(Command::new("settings"));
-    let expected: Vec<_> = command.get_arguments().map(row).collect();
-    assert_eq!(rows, expected);
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let rows: Vec<(&str, &str)> = rows
+        .map(|row| {
+            let mut cells = row.split('|').skip(1).map(|cell| cell.trim().trim_matches('`'));
+            (cells.next().unwrap(), cells.next().unwrap())
+        })
+        .collect();
+    let unset = settings(&[]);
+    let mut variables = Variables::from_pairs::<&str, &str>([]);
+    assert!(Settings::read(&mut variables).is_some());
+    let names: Vec<_> = variables.declared().iter().map(|variable| variable.name).collect();
+    assert_eq!(rows.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
+    for (name, default) in rows.into_iter().filter(|(_, default)| *default != "none") {
+        assert_eq!(settings(&[(name, default)]), unset, "{name}");
+    }
 }
 
-fn row(argument: &Arg) -> String {
-    let code = |text: &str| format!("`{text}`");
-    let default = argument.get_default_values().first().and_then(|default| default.to_str());
-    let variable = argument.get_env().unwrap().to_str().unwrap();
-    let flag = code(&format!("--{}", argument.get_long().unwrap()));
-    format!("| {flag} | {} | {} ", code(variable), default.map_or("none".to_owned(), code))
+fn settings(variables: &[(&str, &str)]) -> Settings {
+    Variables::from_pairs(variables.iter().copied()).read(Settings::read).unwrap()
 }
 
 #[test]

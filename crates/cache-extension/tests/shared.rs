@@ -9,9 +9,10 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::AttributeValue;
 use cache_extension::{
-    Kind, Load, LoadError, ManualClock, Parameter, Request, SharedTable, SharedTier, Source,
-    Upstream, Value, Want,
+    Freshness, Kind, Load, LoadError, Parameter, Request, SharedTable, SharedTier, Source,
+    Upstream, Value,
 };
+use dynamodb_cache::ManualClock;
 use fake_aws::{FakeAws, Fault, KeyType, Operation, Rule, Service as AwsService};
 use futures::future::{BoxFuture, join_all};
 
@@ -100,16 +101,16 @@ impl Fleet {
     }
 }
 
-fn wanted(names: &[&str], want: Want) -> Vec<Request> {
+fn wanted(names: &[&str], freshness: Freshness) -> Vec<Request> {
     let request = |name: &&str| {
         let parameter = Parameter { region: REGION.to_owned(), name: (*name).to_owned() };
-        Request { source: Source::Parameter(parameter), ttl: TTL, want }
+        Request { source: Source::Parameter(parameter), ttl: TTL, freshness }
     };
     names.iter().map(request).collect()
 }
 
-async fn load(tier: &SharedTier, names: &[&str], want: Want) -> Vec<String> {
-    let loads = tier.load(&wanted(names, want)).await;
+async fn load(tier: &SharedTier, names: &[&str], freshness: Freshness) -> Vec<String> {
+    let loads = tier.load(&wanted(names, freshness)).await;
     let body = |load: Load| String::from_utf8(load.unwrap().value.body.to_vec()).unwrap();
     loads.into_iter().map(body).collect()
 }
@@ -118,7 +119,7 @@ async fn load(tier: &SharedTier, names: &[&str], want: Want) -> Vec<String> {
 async fn a_hundred_cold_starts_load_a_value_once() {
     let fleet = Fleet::new().await;
     let environments: Vec<_> = (0..100).map(|_| fleet.environment(false)).collect();
-    let cold_starts = environments.iter().map(|tier| load(tier, &["a", "b"], Want::Fresh));
+    let cold_starts = environments.iter().map(|tier| load(tier, &["a", "b"], Freshness::Cached));
     for values in join_all(cold_starts).await {
         assert_eq!(values, ["marked a 0", "marked b 0"]);
     }
@@ -128,11 +129,11 @@ async fn a_hundred_cold_starts_load_a_value_once() {
 #[tokio::test]
 async fn a_batch_is_one_read_and_one_decryption() {
     let fleet = Fleet::new().await;
-    load(&fleet.environment(false), &["a", "b", "c"], Want::Fresh).await;
+    load(&fleet.environment(false), &["a", "b", "c"], Freshness::Cached).await;
     let before = fleet.calls(Operation::Decrypt);
     let reads = fleet.calls(Operation::BatchGetItem);
     assert_eq!(fleet.calls(Operation::GenerateDataKey), 1);
-    let values = load(&fleet.environment(false), &["c", "a", "b"], Want::Fresh).await;
+    let values = load(&fleet.environment(false), &["c", "a", "b"], Freshness::Cached).await;
     assert_eq!(values, ["marked c 0", "marked a 0", "marked b 0"]);
     assert_eq!(fleet.calls(Operation::Decrypt) - before, 1);
     assert_eq!(fleet.calls(Operation::BatchGetItem) - reads, 1);
@@ -143,7 +144,7 @@ async fn a_batch_is_one_read_and_one_decryption() {
 async fn nothing_in_the_table_can_be_read_and_secrets_are_not_in_it_unless_asked_for() {
     let fleet = Fleet::new().await;
     for _ in 0..2 {
-        let values = load(&fleet.environment(false), &["secret-a", "b"], Want::Fresh).await;
+        let values = load(&fleet.environment(false), &["secret-a", "b"], Freshness::Cached).await;
         assert_eq!(values, ["marked secret-a 0", "marked b 0"]);
     }
     assert_eq!(fleet.requests(), [1, 1, 1], "the secret is loaded by each environment");
@@ -152,7 +153,7 @@ async fn nothing_in_the_table_can_be_read_and_secrets_are_not_in_it_unless_asked
     let secret = items.iter().find(|item| format!("{item:?}").contains("secret-a")).unwrap();
     assert!(format!("{secret:?}").len() < 300, "{secret:?}");
     for _ in 0..2 {
-        load(&fleet.environment(true), &["secret-c"], Want::Fresh).await;
+        load(&fleet.environment(true), &["secret-c"], Freshness::Cached).await;
     }
     assert_eq!(fleet.requests().len(), 4);
     assert!(!fleet.content().contains("marked"), "{}", fleet.content());
@@ -161,9 +162,9 @@ async fn nothing_in_the_table_can_be_read_and_secrets_are_not_in_it_unless_asked
 #[tokio::test]
 async fn a_value_keeps_the_age_that_it_has() {
     let fleet = Fleet::new().await;
-    load(&fleet.environment(false), &["a"], Want::Fresh).await;
+    load(&fleet.environment(false), &["a"], Freshness::Cached).await;
     fleet.clock.advance(Duration::from_secs(100));
-    let loaded = fleet.environment(false).load(&wanted(&["a"], Want::Fresh)).await.remove(0);
+    let loaded = fleet.environment(false).load(&wanted(&["a"], Freshness::Cached)).await.remove(0);
     let age = loaded.unwrap().age.as_secs();
     assert!((100..=101).contains(&age), "{age}");
 }
@@ -172,11 +173,11 @@ async fn a_value_keeps_the_age_that_it_has() {
 async fn the_newest_value_comes_from_its_service_and_is_shared() {
     let fleet = Fleet::new().await;
     let tier = fleet.environment(false);
-    load(&tier, &["a"], Want::Fresh).await;
+    load(&tier, &["a"], Freshness::Cached).await;
     fleet.service.version.store(1, Ordering::Relaxed);
-    assert_eq!(load(&tier, &["a"], Want::Fresh).await, ["marked a 0"]);
-    assert_eq!(load(&tier, &["a"], Want::Newest).await, ["marked a 1"]);
-    assert_eq!(load(&fleet.environment(false), &["a"], Want::Fresh).await, ["marked a 1"]);
+    assert_eq!(load(&tier, &["a"], Freshness::Cached).await, ["marked a 0"]);
+    assert_eq!(load(&tier, &["a"], Freshness::Latest).await, ["marked a 1"]);
+    assert_eq!(load(&fleet.environment(false), &["a"], Freshness::Cached).await, ["marked a 1"]);
 }
 
 #[tokio::test]
@@ -186,7 +187,7 @@ async fn a_table_or_a_key_in_trouble_is_done_without() {
         let trouble = Rule::new(Fault::InternalError).service(service);
         fleet.aws.faults().inject(trouble);
         for _ in 0..2 {
-            let values = load(&fleet.environment(false), &["a", "b"], Want::Fresh).await;
+            let values = load(&fleet.environment(false), &["a", "b"], Freshness::Cached).await;
             assert_eq!(values, ["marked a 0", "marked b 0"]);
         }
     }
@@ -196,14 +197,14 @@ async fn a_table_or_a_key_in_trouble_is_done_without() {
 async fn a_service_in_trouble_is_told_as_it_is() {
     let fleet = Fleet::new().await;
     fleet.service.is_down.store(true, Ordering::Relaxed);
-    let load = fleet.environment(false).load(&wanted(&["a"], Want::Fresh)).await.remove(0);
+    let load = fleet.environment(false).load(&wanted(&["a"], Freshness::Cached)).await.remove(0);
     assert_eq!(load, Err(LoadError::Unavailable("down".to_owned())));
 }
 
 #[tokio::test]
 async fn a_value_in_the_place_of_another_is_not_taken() {
     let fleet = Fleet::new().await;
-    load(&fleet.environment(false), &["a", "b"], Want::Fresh).await;
+    load(&fleet.environment(false), &["a", "b"], Freshness::Cached).await;
     let items = fleet.aws.dynamodb().items(REGION, TABLE);
     let [a, b] = items.as_slice() else { panic!("{items:?}") };
     let text = |item: &fake_aws::Item, name: &str| {
@@ -214,6 +215,6 @@ async fn a_value_in_the_place_of_another_is_not_taken() {
     let put = put.item("id", text(a, "id")).item("kind", text(a, "kind"));
     let put = put.item("cached_value", text(b, "cached_value")).item("expires_at", expires_at);
     put.send().await.unwrap();
-    let values = load(&fleet.environment(false), &["a", "b"], Want::Fresh).await;
+    let values = load(&fleet.environment(false), &["a", "b"], Freshness::Cached).await;
     assert_eq!(values, ["marked a 0", "marked b 0"]);
 }

@@ -9,7 +9,7 @@
 use std::env;
 use std::error::Error;
 
-use dynamodb_cache::{Cache, CacheError, DynamoDbStore, LocalStore};
+use dynamodb_cache::{Cache, CacheError, DynamoDbStore, LocalStore, TieredStore};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 const USAGE: &str =
@@ -24,7 +24,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws_config::load_from_env().await);
     let table = DynamoDbStore::new(&dynamodb, table.parse()?);
     let cache = match way.as_str() {
-        way if way.starts_with("local") => Cache::new(LocalStore::new(1 << 20).in_front_of(table)),
+        way if way.starts_with("local") => {
+            Cache::new(TieredStore::new(LocalStore::new(1 << 20), table))
+        }
         _ => Cache::new(table),
     };
     let reads = Reads { cache, keys: (0..KEYS).map(|key| format!("key {key}")).collect() };

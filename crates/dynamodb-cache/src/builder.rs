@@ -12,9 +12,9 @@ use crate::error::CacheError;
 use crate::key::Namespace;
 use crate::store::Store;
 
-/// How long an entry lives unless something else is said: 55 minutes.
+/// The default time-to-live of entries: 55 minutes.
 pub const DEFAULT_TIME_TO_LIVE: Duration = Duration::from_mins(55);
-/// Ends are whole seconds.
+/// Expiry is in whole seconds.
 pub(crate) const MIN_DURATION: Duration = Duration::from_secs(1);
 
 /// Settings of a [`Cache`].
@@ -43,50 +43,51 @@ impl<V> CacheBuilder<V> {
         }
     }
 
-    /// Keeps the keys apart from those of other namespaces of the table. Unless set they are the
+    /// Keeps the keys apart from other namespaces of the table. Without a namespace, keys are the
     /// table's partition keys as they are.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// How long entries live unless [`Cache::set_for`] or [`Loaded`](crate::Loaded) says otherwise,
-    /// at least a second. 55 minutes unless set.
+    /// Sets how long entries live unless [`Cache::set_for`] or [`Loaded`](crate::Loaded) says
+    /// otherwise: at least 1 s. Default: 55 minutes.
     pub fn time_to_live(mut self, time_to_live: Duration) -> Self {
         self.time_to_live = time_to_live;
         self
     }
 
-    /// Lets [`Cache::get_or_load`] load an entry anew for so long before it ends: one caller does,
-    /// and meanwhile the others are served what is there. If the loader fails, so is that caller.
+    /// Lets [`Cache::get_or_load`] reload an entry during this time before it expires. One caller
+    /// reloads it and meanwhile the others get the present value. If the loader fails, that caller
+    /// gets the present value too.
     ///
-    /// Off unless set, and then nobody is served anything while an entry is loaded anew.
+    /// Off by default: an expired entry is loaded while its callers wait.
     pub fn refresh_ahead(mut self, refresh_ahead: Duration) -> Self {
         self.refresh_ahead = Some(refresh_ahead);
         self
     }
 
-    /// Lets [`Cache::get_or_load`] load an entry in one process at a time, of all that share the
-    /// table. The others wait for the entry.
+    /// Lets [`Cache::get_or_load`] load an entry in one process at a time, of all processes that
+    /// share the table. The others wait for the entry.
     ///
-    /// `length`, at least a second, should be more than a load takes: so long the others wait for
-    /// a process that has ended while it loaded, and for no longer. It costs a conditional write
-    /// and a removal for each load. Off unless set, and then each process loads.
+    /// `length`, at least 1 s, should be longer than a load takes: this is how long the others wait
+    /// for a process that died while it loaded. Each load costs a conditional write and a removal
+    /// more. Off by default: each process loads.
     pub fn lease(mut self, length: Duration) -> Self {
         self.lease = Some(length);
         self
     }
 
-    /// Takes the time from another clock, in tests.
+    /// Replaces the system clock, for tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The cache.
+    /// Creates the cache. Makes no requests.
     ///
     /// # Errors
-    /// The namespace is empty or has a `#` in it, or a duration is less than a second.
+    /// The namespace is empty or contains `#`, or a duration is shorter than 1 s.
     pub fn build(self) -> Result<Cache<V>, CacheError> {
         at_least_a_second("the time-to-live", self.time_to_live)?;
         at_least_a_second("the lease", self.lease.unwrap_or(MIN_DURATION))?;
@@ -98,6 +99,7 @@ impl<V> CacheBuilder<V> {
             refresh_ahead: self.refresh_ahead,
             lease: self.lease,
             owner: Uuid::new_v4().simple().to_string(),
+            started: self.clock.now(),
             clock: self.clock,
             counters: <_>::default(),
             lookups: <_>::default(),

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::warn;
 
 use crate::builder::{CacheBuilder, at_least_a_second};
-use crate::clock::Clock;
+use crate::clock::{Clock, Now, Timestamp};
 use crate::error::CacheError;
 use crate::flight::Flights;
 use crate::key::{Key, Namespace};
@@ -16,7 +16,7 @@ use crate::stats::{CacheStats, Counters};
 use crate::store::{Entry, Freshness, Lookup, Miss, Store};
 use crate::value::Cacheable;
 
-/// Values of one type with a time-to-live, in a [`Store`]. Clones are the same cache.
+/// Values of one type with a time-to-live, in a [`Store`]. Clones share the cache.
 pub struct Cache<V>(pub(crate) Arc<Inner<V>>);
 
 pub(crate) struct Inner<V> {
@@ -25,15 +25,16 @@ pub(crate) struct Inner<V> {
     pub(crate) time_to_live: Duration,
     pub(crate) refresh_ahead: Option<Duration>,
     pub(crate) lease: Option<Duration>,
-    /// Who has the leases of this cache.
+    /// Identifies this cache as the owner of leases.
     pub(crate) owner: String,
+    pub(crate) started: Timestamp,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Counters,
     pub(crate) lookups: Flights<Result<V, CacheError>>,
     pub(crate) refreshes: Flights<()>,
 }
 
-/// A value, and when it ends.
+/// A value that was looked up, and its expiry.
 pub(crate) struct Found<V> {
     pub(crate) value: V,
     pub(crate) expires_at: SystemTime,
@@ -47,43 +48,43 @@ impl<V: Cacheable> Found<V> {
 }
 
 impl<V> Cache<V> {
-    /// Settings of a cache over `store`.
+    /// Starts building a cache over `store`.
     pub fn builder(store: impl Store + 'static) -> CacheBuilder<V> {
         CacheBuilder::new(store)
     }
 
-    /// What the cache has done so far.
+    /// Returns counters accumulated by this cache and its clones.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
         self.0.counters.read()
     }
 
-    /// Removes an entry. False if that was not possible because of trouble.
+    /// Removes an entry. Returns `false` if the store failed.
     ///
     /// # Errors
-    /// The key cannot be, or the store was in trouble and is set to fail then.
+    /// The key is invalid; or the store failed, and its policy is to return errors.
     pub async fn delete(&self, key: &str) -> Result<bool, CacheError> {
         Ok(self.delete_many([key]).await?.is_empty())
     }
 
-    /// Removes entries, and returns the keys of those that, because of trouble, were not removed.
+    /// Removes entries, and returns the keys that the store failed to remove.
     ///
     /// # Errors
-    /// As [`delete`](Self::delete), and nothing was removed if a key cannot be.
+    /// As [`delete`](Self::delete). Nothing is removed if a key is invalid.
     pub async fn delete_many<K: AsRef<str>>(
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<String>, CacheError> {
         let keys = self.keys(keys)?;
-        let left = self.0.store.delete(&keys).await;
-        self.names_of_unwritten(keys.len(), left)
+        let unwritten = self.0.store.delete(&keys).await;
+        self.count_writes(keys.len(), unwritten)
     }
 
     pub(crate) fn key(&self, name: &str) -> Result<Key, CacheError> {
         self.0.namespace.key(name)
     }
 
-    /// Each key once.
+    /// Sorts the keys and removes duplicates.
     fn keys<K: AsRef<str>>(
         &self,
         names: impl IntoIterator<Item = K>,
@@ -95,53 +96,55 @@ impl<V> Cache<V> {
         Ok(keys)
     }
 
-    pub(crate) fn names_of_unwritten(
+    /// Counts writes, and returns the application's names of the keys that were not written.
+    pub(crate) fn count_writes(
         &self,
         all: usize,
-        left: Result<Vec<Key>, CacheError>,
+        unwritten: Result<Vec<Key>, CacheError>,
     ) -> Result<Vec<String>, CacheError> {
-        let unwritten = left.as_ref().map_or(all, Vec::len);
-        self.0.counters.writes(all - unwritten, unwritten);
-        Ok(left?.iter().map(|key| key.name().to_owned()).collect())
+        let failed = unwritten.as_ref().map_or(all, Vec::len);
+        self.0.counters.writes(all - failed, failed);
+        Ok(unwritten?.iter().map(|key| key.name().to_owned()).collect())
     }
 
-    pub(crate) fn now(&self) -> SystemTime {
-        self.0.clock.now()
+    pub(crate) fn now(&self) -> Now {
+        Now::new(self.0.clock.now(), &self.0.started)
     }
 
-    /// When what is stored now ends: in a whole second, at most a second early and never late.
-    pub(crate) fn end(&self, time_to_live: Duration) -> Result<SystemTime, CacheError> {
+    /// The expiry of an entry that is stored now: a whole second, up to 1 s early and never late.
+    pub(crate) fn expiry(&self, time_to_live: Duration) -> Result<SystemTime, CacheError> {
         const SETTING: &str = "the time-to-live";
         at_least_a_second(SETTING, time_to_live)?;
-        let end = self
+        let expiry = self
             .now()
+            .wall
             .checked_add(time_to_live)
             .ok_or(CacheError::InvalidDuration { setting: SETTING, value: time_to_live })?;
-        let seconds = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = expiry.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Ok(UNIX_EPOCH + Duration::from_secs(seconds))
     }
 }
 
 impl<V: Cacheable> Cache<V> {
-    /// A cache over `store`, without a namespace, whose entries live for 55 minutes.
+    /// Creates a cache over `store` without a namespace. Entries live for 55 minutes.
     #[must_use]
     pub fn new(store: impl Store + 'static) -> Self {
         Self::builder(store).build().expect("the default settings are allowed")
     }
 
-    /// The value of a key, if there is one that has not ended.
+    /// Returns the value of a key, unless it is missing or has expired.
     ///
-    /// What is no value of this type counts as missing; [`stats`](Self::stats) counts why, and the
-    /// log says it.
+    /// An item that is not a value of this type counts as missing. [`stats`](Self::stats) counts
+    /// such items, and the log names the reason.
     ///
     /// # Errors
-    /// The key cannot be, or the store was in trouble and is set to fail then.
+    /// The key is invalid; or the store failed, and its policy is to return errors.
     pub async fn get(&self, key: &str) -> Result<Option<V>, CacheError> {
         let found = self.look_up(&self.key(key)?, Freshness::Eventual).await?;
         Ok(found.map(|found| found.value))
     }
 
-    /// The values of those keys that have one.
+    /// Returns the values of the keys that have one.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -157,20 +160,19 @@ impl<V: Cacheable> Cache<V> {
         Ok(found.collect())
     }
 
-    /// Stores a value for the cache's time-to-live. False if that was not possible because of
-    /// trouble.
+    /// Stores a value for the cache's time-to-live. Returns `false` if the store failed.
     ///
     /// # Errors
-    /// The key cannot be, the value cannot be written or does not fit, or the store was in trouble
-    /// and is set to fail then.
+    /// The key is invalid; the value cannot be written or does not fit; or the store failed, and
+    /// its policy is to return errors.
     pub async fn set(&self, key: &str, value: &V) -> Result<bool, CacheError> {
         self.set_for(key, value, self.0.time_to_live).await
     }
 
-    /// Stores a value for another time, at least a second.
+    /// Stores a value for another time-to-live, at least 1 s.
     ///
     /// # Errors
-    /// As [`set`](Self::set), or the time is too short or too long.
+    /// As [`set`](Self::set); or the time-to-live is too short or too long.
     pub async fn set_for(
         &self,
         key: &str,
@@ -180,11 +182,11 @@ impl<V: Cacheable> Cache<V> {
         Ok(self.set_many_for([(key, value)], time_to_live).await?.is_empty())
     }
 
-    /// Stores values for the cache's time-to-live, and returns the keys of those that, because of
-    /// trouble, were not stored. Of two values for one key the last is stored.
+    /// Stores values for the cache's time-to-live, and returns the keys that the store failed to
+    /// write. Of two values for one key, the last one is stored.
     ///
     /// # Errors
-    /// As [`set`](Self::set), and nothing was stored unless the store was in trouble.
+    /// As [`set`](Self::set). Nothing was stored unless the store failed.
     pub async fn set_many<'a, K: AsRef<str>>(
         &self,
         values: impl IntoIterator<Item = (K, &'a V)>,
@@ -195,10 +197,10 @@ impl<V: Cacheable> Cache<V> {
         self.set_many_for(values, self.0.time_to_live).await
     }
 
-    /// Stores values for another time, at least a second.
+    /// Stores values for another time-to-live, at least 1 s.
     ///
     /// # Errors
-    /// As [`set_many`](Self::set_many), or the time is too short or too long.
+    /// As [`set_many`](Self::set_many); or the time-to-live is too short or too long.
     pub async fn set_many_for<'a, K: AsRef<str>>(
         &self,
         values: impl IntoIterator<Item = (K, &'a V)>,
@@ -207,7 +209,7 @@ impl<V: Cacheable> Cache<V> {
     where
         V: 'a,
     {
-        let expires_at = self.end(time_to_live)?;
+        let expires_at = self.expiry(time_to_live)?;
         let entries = values.into_iter().map(|(name, value)| {
             let key = self.key(name.as_ref())?;
             let entry = entry(&key, value, expires_at)?;
@@ -215,8 +217,8 @@ impl<V: Cacheable> Cache<V> {
         });
         let entries: HashMap<_, _> = entries.collect::<Result<_, CacheError>>()?;
         let all = entries.len();
-        let left = self.0.store.set(entries.into_iter().collect(), self.now()).await;
-        self.names_of_unwritten(all, left)
+        let unwritten = self.0.store.set(entries.into_iter().collect(), self.now()).await;
+        self.count_writes(all, unwritten)
     }
 
     pub(crate) async fn look_up(
@@ -229,12 +231,12 @@ impl<V: Cacheable> Cache<V> {
         Ok(lookups.into_iter().next().and_then(|lookup| self.read(key, lookup)))
     }
 
-    /// Counts a lookup, and reads what it found.
+    /// Counts a lookup, and reads the entry that it found.
     fn read(&self, key: &Key, lookup: Lookup) -> Option<Found<V>> {
         let found = Found::read(lookup);
         self.0.counters.lookup(&found);
         if let Err(Miss::Unreadable(reason)) = &found {
-            warn!(key = key.id(), %reason, "an item counts as missing");
+            warn!(key = key.id(), %reason, "unreadable item treated as missing");
         }
         found.ok()
     }
@@ -246,7 +248,7 @@ pub(crate) fn entry<V: Cacheable>(
     expires_at: SystemTime,
 ) -> Result<Entry, CacheError> {
     match value.to_value() {
-        Ok(value) => Ok(Entry { value, expires_at }),
+        Ok(value) => Ok(Entry::new(value, expires_at)),
         Err(_) => Err(CacheError::Unwritable { key: key.id().to_owned() }),
     }
 }

@@ -1,40 +1,43 @@
-//! What goes wrong.
+//! Errors of caches.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::key::KeyProblem;
+use aws_outcome::Failure;
 
-/// Why a cache could not do what it was asked to. It quotes keys, and nothing of values.
+/// Most bytes of a key with its namespace and its two marks. DynamoDB's limit on a partition key is
+/// 2,048 bytes, and leases have two more:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+pub(crate) const MAX_ID_BYTES: usize = 2046;
+
+/// Why a cache operation failed. Quotes keys, and never values.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
-    /// A key that cannot be.
-    #[error("key {key:?}: {problem}")]
+    /// The key cannot be used.
+    #[error("key {key:?}: {reason}")]
     InvalidKey {
         /// The key, shortened.
         key: String,
         /// What is wrong with it.
-        problem: KeyProblem,
+        reason: InvalidKeyReason,
     },
-    /// A namespace that cannot be.
-    #[error("namespace {namespace:?}: a namespace has a name, and no # in it")]
+    /// The namespace is empty or contains `#`.
+    #[error("namespace {namespace:?} is empty or contains #")]
     InvalidNamespace {
         /// The namespace.
         namespace: String,
     },
-    /// A duration of a setting or of a call is out of range.
-    #[error(
-        "{setting} is {value:?}: it has to be at least a second, and to end in the clock's range"
-    )]
+    /// A duration of a setting or a call is out of range.
+    #[error("{setting} is {value:?}: it must be at least 1 s, and end within the clock's range")]
     InvalidDuration {
-        /// What it is for.
+        /// The setting.
         setting: &'static str,
-        /// What was given.
+        /// The value that was given.
         value: Duration,
     },
-    /// The value cannot be written.
+    /// The value cannot be written as JSON.
     #[error("key {key:?}: the value cannot be written as JSON")]
     Unwritable {
         /// The table's partition key.
@@ -43,25 +46,26 @@ pub enum CacheError {
     /// The value does not fit into an item.
     #[error(
         "key {key:?}: the item would have {bytes} bytes, and DynamoDB's limit is {limit}; \
-         store less, or have it compressed"
+         store less, or compress it"
     )]
     TooLarge {
         /// The table's partition key.
         key: String,
         /// Bytes of the item, compressed if compression is on.
         bytes: usize,
-        /// The most that an item may have.
+        /// The most bytes that an item may have.
         limit: usize,
     },
-    /// DynamoDB failed, and the store is set to [`OnTrouble::Fail`](crate::OnTrouble::Fail).
-    #[error("table {table}: {reason}")]
-    Unavailable {
-        /// The table.
+    /// A request to DynamoDB failed, and the store is set to
+    /// [`FailurePolicy::Fail`](crate::FailurePolicy::Fail).
+    #[error("table {table}: {failure}")]
+    Table {
+        /// The table's name.
         table: String,
-        /// DynamoDB's error code, or what else happened.
-        reason: String,
+        /// Why the request failed.
+        failure: Failure,
     },
-    /// The loader failed. All who waited for it get this.
+    /// The loader failed. All callers that waited for it get this error.
     #[error("key {key:?} was not loaded")]
     Load {
         /// The table's partition key.
@@ -71,23 +75,33 @@ pub enum CacheError {
     },
 }
 
-/// Whether another try can help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The same call may soon succeed.
-    Transient,
-    /// The same call will always fail.
-    Permanent,
-}
-
 impl CacheError {
-    /// Whether another try can help. Of a loader's failure only the loader knows; it counts as
-    /// transient.
+    /// Returns `true` if the same call may succeed later. A loader's failure counts as retryable,
+    /// since only the loader knows.
     #[must_use]
-    pub fn kind(&self) -> ErrorKind {
+    pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Load { .. } => ErrorKind::Transient,
-            _ => ErrorKind::Permanent,
+            Self::Table { failure, .. } => failure.is_retryable(),
+            Self::Load { .. } => true,
+            _ => false,
         }
     }
+}
+
+/// Why a key cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidKeyReason {
+    /// DynamoDB has no empty keys.
+    #[error("it is empty")]
+    Empty,
+    /// Without a namespace, ids that begin with `#` belong to namespaces.
+    #[error("it begins with #, which is reserved for namespaces")]
+    Reserved,
+    /// DynamoDB limits the length of keys.
+    #[error("with its namespace it has {bytes} bytes, and the limit is {MAX_ID_BYTES}")]
+    TooLong {
+        /// Bytes of the key and of its namespace with its two marks.
+        bytes: usize,
+    },
 }

@@ -1,4 +1,4 @@
-//! One call per key, however many wait for it.
+//! Single flight: one call per key, shared by all callers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::key::Key;
 
-/// The calls that are under way.
+/// The calls in flight.
 pub(crate) struct Flights<T>(Arc<Mutex<HashMap<Key, Flight<T>>>>);
 
 impl<T> Default for Flights<T> {
@@ -23,23 +23,23 @@ impl<T> fmt::Debug for Flights<T> {
     }
 }
 
-/// What a caller has to do.
+/// What a caller does next.
 pub(crate) enum Next<T> {
-    /// Wait for another caller's call.
+    /// Waits for another caller's call.
     Join(Flight<T>),
-    /// Make the call.
+    /// Makes the call.
     Lead(Lead<T>),
 }
 
 impl<T: Clone> Flights<T> {
-    /// Joins the call for `key` that is under way, or begins one.
+    /// Joins the call in flight for `key`, or starts one.
     pub(crate) fn next(&self, key: &Key) -> Next<T> {
-        let mut under_way = self.lock();
-        if let Some(flight) = under_way.get(key) {
+        let mut in_flight = self.lock();
+        if let Some(flight) = in_flight.get(key) {
             return Next::Join(flight.clone());
         }
         let (sender, receiver) = watch::channel(None);
-        under_way.insert(key.clone(), Flight(receiver));
+        in_flight.insert(key.clone(), Flight(receiver));
         Next::Lead(Lead { key: key.clone(), sender, flights: Self(Arc::clone(&self.0)) })
     }
 }
@@ -60,14 +60,14 @@ impl<T> Clone for Flight<T> {
 }
 
 impl<T: Clone> Flight<T> {
-    /// What the call gave; none if it was given up.
-    pub(crate) async fn landed(mut self) -> Option<T> {
+    /// Returns the call's result, or `None` if its caller gave up.
+    pub(crate) async fn result(mut self) -> Option<T> {
         self.0.wait_for(Option::is_some).await.ok()?.clone()
     }
 }
 
-/// The duty to make a call. Dropped without landing, as when its caller stops waiting or panics, it
-/// wakes those who wait, and one of them leads.
+/// The duty to make a call. If it is dropped unfinished, because its caller was cancelled or
+/// panicked, the waiting callers wake up and one of them takes over.
 pub(crate) struct Lead<T> {
     key: Key,
     sender: watch::Sender<Option<T>>,
@@ -75,13 +75,13 @@ pub(crate) struct Lead<T> {
 }
 
 impl<T> Lead<T> {
-    pub(crate) fn land(self, landed: T) {
-        self.sender.send_replace(Some(landed));
+    pub(crate) fn finish(self, result: T) {
+        self.sender.send_replace(Some(result));
     }
 }
 
 impl<T> Drop for Lead<T> {
-    /// Before the sender goes, so that who is woken does not find this call again.
+    /// Removes the call before the sender goes, so that callers that wake up do not find it again.
     fn drop(&mut self) {
         self.flights.lock().remove(&self.key);
     }

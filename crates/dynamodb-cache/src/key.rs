@@ -1,23 +1,20 @@
-//! What an entry is stored under.
+//! Keys of entries and leases.
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::CacheError;
+use crate::error::{CacheError, InvalidKeyReason, MAX_ID_BYTES};
 
-/// Begins the ids of all namespaces, and ends the namespace's name.
+/// Begins every id that has a namespace, and ends the namespace's name.
 const MARK: char = '#';
-/// Begins the ids of leases: a namespace without a name, which no other id is in.
+/// Begins the ids of leases: a namespace with an empty name, which no entry can have.
 const LEASE: &str = "##";
-/// DynamoDB's limit on a partition key is 2,048 bytes, two of which are for leases:
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
-pub(crate) const MAX_ID_BYTES: usize = 2048 - LEASE.len();
 
-/// What an entry is stored under: a key of the application, in its namespace.
+/// The key of an entry: the application's key in a namespace.
 ///
 /// The id of `key` in the namespace `tokens` is `#tokens#key`. Without a namespace it is the key
-/// itself, as it is in tables that were there before this crate; such a key cannot begin with `#`.
-/// So no two keys share an id.
+/// itself, as in tables that other programs fill; such a key cannot begin with `#`. So no two keys
+/// share an id.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     id: Arc<str>,
@@ -38,7 +35,7 @@ impl Key {
         &self.id[self.name_at..]
     }
 
-    /// What the lease for loading this entry is stored under.
+    /// The key of the lease for loading this entry.
     pub(crate) fn lease(&self) -> Self {
         Self { id: format!("{LEASE}{}", self.id).into(), name_at: LEASE.len() }
     }
@@ -56,10 +53,10 @@ impl fmt::Display for Key {
     }
 }
 
-/// A part of a table that has keys of its own, or the table itself.
+/// A part of a table with keys of its own, or the whole table.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Namespace {
-    /// Empty for the table itself.
+    /// Empty for the whole table.
     prefix: String,
 }
 
@@ -72,37 +69,19 @@ impl Namespace {
     }
 
     pub(crate) fn key(&self, name: &str) -> Result<Key, CacheError> {
-        let problem = |problem| CacheError::InvalidKey { key: shortened(name), problem };
+        let invalid = |reason| CacheError::InvalidKey { key: shortened(name), reason };
         if name.is_empty() {
-            return Err(problem(KeyProblem::Empty));
+            return Err(invalid(InvalidKeyReason::Empty));
         }
         if self.prefix.is_empty() && name.starts_with(MARK) {
-            return Err(problem(KeyProblem::Reserved));
+            return Err(invalid(InvalidKeyReason::Reserved));
         }
         let bytes = self.prefix.len() + name.len();
         if bytes > MAX_ID_BYTES {
-            return Err(problem(KeyProblem::TooLong { bytes }));
+            return Err(invalid(InvalidKeyReason::TooLong { bytes }));
         }
         Ok(Key { id: [&self.prefix, name].concat().into(), name_at: self.prefix.len() })
     }
-}
-
-/// What is wrong with a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyProblem {
-    /// DynamoDB has no empty keys.
-    #[error("it is empty")]
-    Empty,
-    /// Without a namespace it would be taken for a key that has one.
-    #[error("it begins with #, which only ids of namespaces do")]
-    Reserved,
-    /// DynamoDB's keys have an upper limit.
-    #[error("with its namespace it has {bytes} bytes, and the limit is {MAX_ID_BYTES}")]
-    TooLong {
-        /// Bytes of the key and of its namespace with the two marks.
-        bytes: usize,
-    },
 }
 
 /// Enough of a key to find it by.

@@ -17,10 +17,10 @@ mod value;
 
 pub use builder::{CacheBuilder, DEFAULT_TIME_TO_LIVE};
 pub use cache::Cache;
-pub use clock::{Clock, ManualClock, SystemClock};
-pub use dynamodb::{DynamoDbStore, DynamoDbStoreBuilder, OnTrouble};
-pub use error::{CacheError, ErrorKind};
-pub use key::{Key, KeyProblem};
+pub use clock::{Clock, ManualClock, Now, SystemClock, Timestamp};
+pub use dynamodb::{DynamoDbStore, DynamoDbStoreBuilder, FailurePolicy};
+pub use error::{CacheError, InvalidKeyReason};
+pub use key::Key;
 pub use load::Loaded;
 pub use local_store::LocalStore;
 pub use stats::{CacheStats, DynamoDbStats, LocalStats};

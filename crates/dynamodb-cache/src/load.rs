@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use aws_outcome::Pauses;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
@@ -17,7 +17,7 @@ use crate::key::Key;
 use crate::store::{Freshness, Lease};
 use crate::value::Cacheable;
 
-/// What a loader returns: a value, and how long it lives if not for the cache's time-to-live.
+/// A loader's result: a value, optionally with a time-to-live of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loaded<V> {
     value: V,
@@ -25,39 +25,38 @@ pub struct Loaded<V> {
 }
 
 impl<V> Loaded<V> {
-    /// A value that lives for so long. One that lives for less than a second is not stored.
+    /// Gives the value a time-to-live of its own. A value that lives for less than 1 s is returned
+    /// and not stored.
     pub fn for_time(value: V, time_to_live: Duration) -> Self {
         Self { value, time_to_live: Some(time_to_live) }
     }
 }
 
-/// A value that lives for the cache's time-to-live.
+/// The value lives for the cache's time-to-live.
 impl<V> From<V> for Loaded<V> {
     fn from(value: V) -> Self {
         Self { value, time_to_live: None }
     }
 }
 
-/// A loader's error, which all who wait get.
+/// A loader's error, which all waiting callers get.
 type SharedError = Arc<dyn Error + Send + Sync>;
 
 impl<V: Cacheable + Clone> Cache<V> {
-    /// The value of a key, from the store or, if it is not there, from `loader`, which returns a
-    /// value or a [`Loaded`] one.
+    /// Returns the value of a key from the store. If it is missing, loads it with `loader`, which
+    /// returns a value or a [`Loaded`] one, and stores it.
     ///
-    /// Of the calls for a key that come together in this process, clones of the cache included,
-    /// one looks it up and loads it, and all get what that gave, an error too; the next call tries
-    /// again. If that one call is cancelled or panics, another of them takes over. With a
-    /// [`lease`](crate::CacheBuilder::lease) other processes wait too, and with
-    /// [`refresh_ahead`](crate::CacheBuilder::refresh_ahead) hardly anyone waits.
+    /// Of concurrent calls for a key in this process, one looks it up and loads it. All of them get
+    /// its result, be it an error; the next call tries again. If that one call is cancelled or
+    /// panics, another takes over. With a [`lease`](crate::CacheBuilder::lease), other processes
+    /// wait too. With [`refresh_ahead`](crate::CacheBuilder::refresh_ahead), callers rarely wait.
     ///
-    /// What was loaded is returned even if it could not be stored; that is counted and logged. A
-    /// cache has no time limit for its loader, and a loader that asks for its own key waits for
-    /// itself.
+    /// A loaded value is returned even if it could not be stored, which is counted and logged. A
+    /// cache does not limit the time of its loader. A loader must not ask for its own key.
     ///
     /// # Errors
-    /// The key cannot be, the loader failed, or the store was in trouble when it was asked, and is
-    /// set to fail then.
+    /// The key is invalid; the loader failed; or the store failed, and its policy is to return
+    /// errors.
     pub async fn get_or_load<F, Fut, L, E>(&self, key: &str, loader: F) -> Result<V, CacheError>
     where
         F: FnOnce() -> Fut,
@@ -66,42 +65,42 @@ impl<V: Cacheable + Clone> Cache<V> {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let key = self.key(key)?;
-        // It begins when it is first polled.
+        // Starts when it is first polled.
         let load = async { loader().await.map(L::into).map_err(|error| Arc::from(error.into())) };
         loop {
             match self.0.lookups.next(&key) {
                 Next::Lead(lead) => return self.lead(lead, &key, load).await,
                 Next::Join(flight) => {
-                    if let Some(landed) = flight.landed().await {
+                    if let Some(result) = flight.result().await {
                         self.0.counters.joined();
-                        return landed;
+                        return result;
                     }
                 }
             }
         }
     }
 
-    /// Looks up, and loads if need be, for all who wait.
+    /// Looks up and, if necessary, loads for all waiting callers.
     async fn lead(
         &self,
         lead: Lead<Result<V, CacheError>>,
         key: &Key,
         load: impl Future<Output = Result<Loaded<V>, SharedError>>,
     ) -> Result<V, CacheError> {
-        let landed = match self.look_up(key, Freshness::Eventual).await {
+        let result = match self.look_up(key, Freshness::Eventual).await {
             Ok(Some(found)) if self.is_stale(&found) => {
-                lead.land(Ok(found.value.clone()));
+                lead.finish(Ok(found.value.clone()));
                 return Ok(self.refresh(key, found.value, load).await);
             }
             Ok(Some(found)) => Ok(found.value),
             Ok(None) => self.load_once(key, load).await,
             Err(error) => Err(error),
         };
-        lead.land(landed.clone());
-        landed
+        lead.finish(result.clone());
+        result
     }
 
-    /// A new value, unless someone else is loading it or it cannot be had.
+    /// Reloads a value, unless another caller does or the loader fails.
     async fn refresh(
         &self,
         key: &Key,
@@ -122,7 +121,7 @@ impl<V: Cacheable + Clone> Cache<V> {
         loaded.unwrap_or(stale)
     }
 
-    /// Loads in one process at a time, if there are leases.
+    /// Loads in one process at a time if the cache uses leases.
     async fn load_once(
         &self,
         key: &Key,
@@ -135,25 +134,20 @@ impl<V: Cacheable + Clone> Cache<V> {
                 Ok(found.value)
             }
             Ok(Err(error)) => Err(error),
-            // Who has it has had it for longer than a load takes.
+            // The owner has had it for longer than a load should take.
             Ok(Ok(None)) | Err(_) => {
                 self.load_with_lease(&self.lease(key, length), key, load).await
             }
         }
     }
 
-    /// Ends when this process has the lease, or with the entry that another has loaded.
+    /// Waits for the lease, or for the entry that another process loads.
     async fn wait_for_lease(
         &self,
         key: &Key,
         length: Duration,
     ) -> Result<Option<Found<V>>, CacheError> {
-        let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(Duration::from_secs(1))
-            .without_max_times()
-            .with_jitter()
-            .build();
+        let mut pauses = Pauses::new(Duration::from_millis(100), Duration::from_secs(1));
         loop {
             let lease = self.lease(key, length);
             if self.0.store.acquire(&lease, self.now()).await? {
@@ -161,7 +155,7 @@ impl<V: Cacheable + Clone> Cache<V> {
             }
             let mut is_free = false;
             while !is_free {
-                sleep(pauses.next().unwrap_or_default()).await;
+                sleep(pauses.next_pause()).await;
                 let found;
                 (found, is_free) = self.peek(key, &lease).await?;
                 if found.is_some() {
@@ -171,7 +165,7 @@ impl<V: Cacheable + Clone> Cache<V> {
         }
     }
 
-    /// Loads, unless the lease's last owner has, and ends the lease.
+    /// Loads, unless the lease's last owner has done so, and releases the lease.
     async fn load_with_lease(
         &self,
         lease: &Lease,
@@ -186,7 +180,7 @@ impl<V: Cacheable + Clone> Cache<V> {
         loaded
     }
 
-    /// The latest entry, if there is one, and whether nobody has the lease.
+    /// Returns the latest entry, and whether the lease is free.
     async fn peek(&self, key: &Key, lease: &Lease) -> Result<(Option<Found<V>>, bool), CacheError> {
         let keys = [key.clone(), lease.key.clone()];
         let mut lookups = self.0.store.get(&keys, Freshness::Latest, self.now()).await?.into_iter();
@@ -218,21 +212,21 @@ impl<V: Cacheable + Clone> Cache<V> {
             return;
         }
         let stored = async {
-            let entry = entry(key, &loaded.value, self.end(time_to_live)?)?;
+            let entry = entry(key, &loaded.value, self.expiry(time_to_live)?)?;
             self.0.store.set(vec![(key.clone(), entry)], self.now()).await
         };
-        if let Err(error) = self.names_of_unwritten(1, stored.await) {
-            warn!(key = key.id(), %error, "what was loaded is not stored");
+        if let Err(error) = self.count_writes(1, stored.await) {
+            warn!(key = key.id(), %error, "loaded value not stored");
         }
     }
 
     fn is_stale(&self, found: &Found<V>) -> bool {
-        let left = found.expires_at.duration_since(self.now()).unwrap_or_default();
+        let left = found.expires_at.duration_since(self.now().wall).unwrap_or_default();
         self.0.refresh_ahead.is_some_and(|refresh_ahead| left <= refresh_ahead)
     }
 
     fn lease(&self, key: &Key, length: Duration) -> Lease {
-        let until = self.now().checked_add(length).unwrap_or(SystemTime::UNIX_EPOCH);
+        let until = self.now().wall.checked_add(length).unwrap_or(SystemTime::UNIX_EPOCH);
         Lease { key: key.lease(), owner: self.0.owner.clone(), until }
     }
 }

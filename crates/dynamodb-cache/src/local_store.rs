@@ -4,45 +4,52 @@ use std::fmt;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, ready};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
+use crate::clock::{Now, Timestamp};
 use crate::error::CacheError;
 use crate::key::Key;
 use crate::stats::{LocalCounters, LocalStats};
 use crate::store::{Entry, Freshness, Lookup, Miss, Store};
-use crate::tiered_store::TieredStore;
 
-/// What an entry takes beside its key and its value, roughly.
+/// Approximate bytes of an entry beside its key and its value.
 const ENTRY_BYTES: u64 = 256;
 /// No entry is larger than a shard, and few are larger than this.
 const SHARD_BYTES: u64 = 1 << 20;
 
-/// Entries in this process, up to so many bytes. The ones that are asked for least go first. Clones
-/// share them.
+/// Entries in this process, up to a number of bytes. The entries that are used least are evicted
+/// first. Clones share the entries.
 ///
-/// Alone it is a cache for one process. In front of another store
-/// ([`in_front_of`](Self::in_front_of)) it saves calls.
+/// Alone it is a cache for one process. A [`TieredStore`](crate::TieredStore) puts it in front of
+/// another store to save calls.
 #[derive(Clone)]
 pub struct LocalStore {
-    entries: Arc<Cache<Key, Arc<Held>, Bytes>>,
+    entries: Arc<Cache<Key, Arc<LocalEntry>, Bytes>>,
     counters: Arc<LocalCounters>,
 }
 
-struct Held {
+struct LocalEntry {
     entry: Entry,
-    /// The entry's end or that of the time for which it may be held here.
-    until: SystemTime,
+    inserted: Timestamp,
+    /// How long it may be used from then on.
+    lifetime: Duration,
+}
+
+impl LocalEntry {
+    fn has_expired(&self, now: Now) -> bool {
+        now.reading.since(&self.inserted) >= self.lifetime
+    }
 }
 
 impl LocalStore {
-    /// An empty store for `max_bytes` bytes, of keys, values and 256 more for each entry.
+    /// Creates an empty store for `max_bytes` bytes of keys and values, plus 256 for each entry.
     ///
-    /// An entry that would take nearly all of it is not kept, and in a store of more than a MiB
-    /// one of nearly a MiB or more may not be.
+    /// An entry that would fill nearly all of it is not kept. In a store of more than 1 MiB, an
+    /// entry of nearly 1 MiB or more may not be kept either.
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
@@ -59,37 +66,32 @@ impl LocalStore {
         Self { entries: Arc::new(entries), counters: Arc::default() }
     }
 
-    /// Puts this store in front of another.
-    #[must_use]
-    pub fn in_front_of(self, back: impl Store + 'static) -> TieredStore {
-        TieredStore::new(self, back)
-    }
-
-    /// What it has done so far, and what it holds.
+    /// Returns counters, and the store's present size.
     #[must_use]
     pub fn stats(&self) -> LocalStats {
         self.counters.read(self.entries.len(), self.entries.weight())
     }
 
-    pub(crate) fn find(&self, key: &Key, now: SystemTime) -> Lookup {
+    pub(crate) fn find(&self, key: &Key, now: Now) -> Lookup {
         let found = self.find_uncounted(key, now);
         self.counters.lookup(found.is_ok());
         found
     }
 
-    fn find_uncounted(&self, key: &Key, now: SystemTime) -> Lookup {
-        let held = self.entries.get(key).ok_or(Miss::Absent)?;
-        if held.until > now {
-            return Ok(held.entry.clone());
+    fn find_uncounted(&self, key: &Key, now: Now) -> Lookup {
+        let found = self.entries.get(key).ok_or(Miss::Absent)?;
+        if !found.has_expired(now) {
+            return Ok(found.entry.clone());
         }
-        self.entries.remove_if(key, |held| held.until <= now);
+        self.entries.remove_if(key, |found| found.has_expired(now));
         Err(Miss::Expired)
     }
 
-    /// Holds an entry until its end, or until `until` if that is before.
-    pub(crate) fn insert(&self, key: Key, entry: Entry, until: SystemTime) {
-        let until = until.min(entry.expires_at);
-        self.entries.insert(key, Arc::new(Held { entry, until }));
+    /// Keeps an entry until it expires, but for no longer than `max_age` from `now` on.
+    pub(crate) fn insert(&self, key: Key, entry: Entry, now: Now, max_age: Duration) {
+        let left = entry.expires_at.duration_since(now.wall).unwrap_or_default();
+        let lifetime = left.min(max_age);
+        self.entries.insert(key, Arc::new(LocalEntry { entry, inserted: now.reading, lifetime }));
     }
 
     pub(crate) fn remove(&self, key: &Key) {
@@ -108,7 +110,7 @@ impl Store for LocalStore {
         &'a self,
         keys: &'a [Key],
         _: Freshness,
-        now: SystemTime,
+        now: Now,
     ) -> BoxFuture<'a, Result<Vec<Lookup>, CacheError>> {
         ready(Ok(keys.iter().map(|key| self.find(key, now)).collect())).boxed()
     }
@@ -116,11 +118,10 @@ impl Store for LocalStore {
     fn set(
         &self,
         entries: Vec<(Key, Entry)>,
-        _: SystemTime,
+        now: Now,
     ) -> BoxFuture<'_, Result<Vec<Key>, CacheError>> {
         for (key, entry) in entries {
-            let end = entry.expires_at;
-            self.insert(key, entry, end);
+            self.insert(key, entry, now, Duration::MAX);
         }
         ready(Ok(Vec::new())).boxed()
     }
@@ -133,12 +134,12 @@ impl Store for LocalStore {
     }
 }
 
-/// How much an entry counts against the capacity.
+/// Bytes that an entry takes of the capacity.
 #[derive(Debug, Clone)]
 struct Bytes;
 
-impl Weighter<Key, Arc<Held>> for Bytes {
-    fn weight(&self, key: &Key, held: &Arc<Held>) -> u64 {
-        ENTRY_BYTES + (key.id().len() + held.entry.value.len()) as u64
+impl Weighter<Key, Arc<LocalEntry>> for Bytes {
+    fn weight(&self, key: &Key, local: &Arc<LocalEntry>) -> u64 {
+        ENTRY_BYTES + (key.id().len() + local.entry.value.len()) as u64
     }
 }

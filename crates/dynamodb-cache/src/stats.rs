@@ -1,10 +1,12 @@
-//! What caches and stores have done so far.
+//! Counters of caches and stores.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use aws_outcome::Cause;
+
 use crate::store::Miss;
 
-/// What a cache and its clones have done. Counts only grow.
+/// Counters accumulated by a cache and its clones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CacheStats {
@@ -12,22 +14,22 @@ pub struct CacheStats {
     pub hits: u64,
     /// Lookups that found nothing.
     pub absent: u64,
-    /// Lookups that found an entry that had ended.
+    /// Lookups that found an expired entry.
     pub expired: u64,
-    /// Lookups that found what is no value of this cache; the log says which and why.
+    /// Lookups that found an item that is not a value of this cache; the log names key and reason.
     pub unreadable: u64,
-    /// Lookups that counted as misses because the store was in trouble.
+    /// Lookups that counted as misses because the store failed.
     pub unavailable: u64,
-    /// Values that were stored, and entries that were removed.
+    /// Values stored and entries removed.
     pub written: u64,
-    /// Values that were not stored, and entries that were not removed, because the store was in
-    /// trouble; and loaded values that do not fit.
+    /// Values not stored and entries not removed because the store failed, and loaded values that
+    /// do not fit.
     pub not_written: u64,
-    /// Loaders that were run.
+    /// Loader calls.
     pub loads: u64,
-    /// Loaders that failed.
+    /// Failed loader calls.
     pub failed_loads: u64,
-    /// Calls that got what another call looked up or loaded.
+    /// Calls that shared the lookup or load of another call.
     pub joined: u64,
 }
 
@@ -90,16 +92,15 @@ impl Counters {
     }
 }
 
-/// What a [`DynamoDbStore`](crate::DynamoDbStore) and its clones have asked of DynamoDB. Counts
-/// only grow.
+/// Counters accumulated by a [`DynamoDbStore`](crate::DynamoDbStore) and its clones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct DynamoDbStats {
-    /// Requests, repetitions among them.
+    /// Requests, including retries.
     pub requests: u64,
-    /// Requests that were throttled.
+    /// Throttled requests.
     pub throttled: u64,
-    /// Requests that failed for another reason.
+    /// Requests that failed for another reason than throttling.
     pub failed: u64,
     /// Keys and items of batches that DynamoDB left unprocessed.
     pub unprocessed: u64,
@@ -118,8 +119,13 @@ impl DynamoDbCounters {
         self.requests.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn failure(&self, is_throttling: bool) {
-        let counter = if is_throttling { &self.throttled } else { &self.failed };
+    /// An unmet condition is an answer, and not counted.
+    pub(crate) fn failure(&self, cause: Cause) {
+        let counter = match cause {
+            Cause::ConditionFailed => return,
+            Cause::Throttled => &self.throttled,
+            _ => &self.failed,
+        };
         counter.fetch_add(1, Relaxed);
     }
 
@@ -137,17 +143,17 @@ impl DynamoDbCounters {
     }
 }
 
-/// What a [`LocalStore`](crate::LocalStore) and its clones have done, and hold.
+/// Counters accumulated by a [`LocalStore`](crate::LocalStore) and its clones, and their size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct LocalStats {
-    /// Lookups that found an entry. Only grows.
+    /// Lookups that found an entry.
     pub hits: u64,
-    /// Lookups that did not. Only grows.
+    /// Lookups that found none.
     pub misses: u64,
-    /// Entries held now, those among them that have ended and were not asked for since.
+    /// Present entries, including expired ones that nobody has looked up since.
     pub entries: u64,
-    /// Bytes held now, as [`LocalStore::new`](crate::LocalStore::new) counts them.
+    /// Present bytes, as [`LocalStore::new`](crate::LocalStore::new) counts them.
     pub bytes: u64,
 }
 

@@ -1,75 +1,87 @@
-//! What a cache asks of the place where its entries are.
+//! The interface between a cache and the place that keeps its entries.
 
 use std::fmt;
+use std::future::ready;
 use std::time::SystemTime;
 
 use futures::future::{BoxFuture, FutureExt};
 
+use crate::clock::Now;
 use crate::error::CacheError;
 use crate::key::Key;
 use crate::value::{Unreadable, Value};
 
-/// Where entries are kept: [`DynamoDbStore`](crate::DynamoDbStore), in this process
+/// A place that keeps entries: a table ([`DynamoDbStore`](crate::DynamoDbStore)), this process
 /// ([`LocalStore`](crate::LocalStore)), or both ([`TieredStore`](crate::TieredStore)).
 ///
-/// Keys in one call are different. A store has no clock: it is told the present moment.
+/// The keys in one call differ. A store has no clock of its own; each call passes the present
+/// moment.
 pub trait Store: Send + Sync + fmt::Debug {
-    /// What there is for each key, in the same order.
+    /// Looks up each key, and returns the results in the same order.
     ///
     /// # Errors
-    /// The store was in trouble, and is set to fail then.
+    /// The store failed, and its policy is to return errors.
     fn get<'a>(
         &'a self,
         keys: &'a [Key],
         freshness: Freshness,
-        now: SystemTime,
+        now: Now,
     ) -> BoxFuture<'a, Result<Vec<Lookup>, CacheError>>;
 
-    /// Stores entries in place of those there are, and returns the keys of those that, because of
-    /// trouble, it did not.
+    /// Stores entries in place of existing ones, and returns the keys that it failed to write.
     ///
     /// # Errors
-    /// An entry does not fit, and none was stored; or the store was in trouble, and is set to fail
-    /// then.
+    /// An entry does not fit, and nothing was stored; or the store failed, and its policy is to
+    /// return errors.
     fn set(
         &self,
         entries: Vec<(Key, Entry)>,
-        now: SystemTime,
+        now: Now,
     ) -> BoxFuture<'_, Result<Vec<Key>, CacheError>>;
 
-    /// Removes entries, and returns the keys of those that, because of trouble, it did not.
+    /// Removes entries, and returns the keys that it failed to remove.
     ///
     /// # Errors
-    /// The store was in trouble, and is set to fail then.
+    /// The store failed, and its policy is to return errors.
     fn delete<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Key>, CacheError>>;
 
-    /// Takes a lease, and says whether that was possible: it was free, had ended, or was this
-    /// owner's already. A store that only this process has gives every lease, because a cache
-    /// itself loads an entry once at a time.
+    /// Takes a lease, and returns `true` if that succeeded: it was free, it had expired, or this
+    /// owner has it already. A store that only this process uses grants every lease, because a
+    /// cache loads each key once at a time by itself.
     ///
     /// # Errors
-    /// The store was in trouble, and is set to fail then. One that is not gives the lease.
+    /// The store failed, and its policy is to return errors. Otherwise a store that fails grants
+    /// the lease.
     fn acquire<'a>(
         &'a self,
         _lease: &'a Lease,
-        _now: SystemTime,
+        _now: Now,
     ) -> BoxFuture<'a, Result<bool, CacheError>> {
-        std::future::ready(Ok(true)).boxed()
+        ready(Ok(true)).boxed()
     }
 
-    /// Ends a lease early, if it is still this owner's. If that fails, it ends by itself.
+    /// Ends a lease early if this owner still has it. If that fails, the lease expires by itself.
     fn release<'a>(&'a self, _lease: &'a Lease) -> BoxFuture<'a, ()> {
-        std::future::ready(()).boxed()
+        ready(()).boxed()
     }
 }
 
-/// A value, and when it ends.
+/// A value and its expiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// The value.
     pub value: Value,
-    /// From this moment on the entry is never returned.
+    /// The moment from which the entry is never returned.
     pub expires_at: SystemTime,
+}
+
+impl Entry {
+    /// Creates an entry that is never returned from `expires_at` on.
+    #[must_use]
+    pub fn new(value: Value, expires_at: SystemTime) -> Self {
+        Self { value, expires_at }
+    }
 }
 
 /// What a store has for a key.
@@ -81,30 +93,31 @@ pub type Lookup = Result<Entry, Miss>;
 pub enum Miss {
     /// There is no entry.
     Absent,
-    /// There is an entry that has ended.
+    /// The entry has expired.
     Expired,
-    /// There is something that is no entry.
+    /// The item is not an entry.
     Unreadable(Unreadable),
-    /// The store could not be asked.
+    /// The store failed.
     Unavailable,
 }
 
 /// How fresh an answer has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Another process's last write may be missing.
+    /// The last write of another process may be missing.
     Eventual,
-    /// All writes that have ended are there.
+    /// All completed writes are visible.
     Latest,
 }
 
 /// The right to load an entry, which one process has at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lease {
-    /// What the lease is stored under.
+    /// The key under which the lease is stored.
     pub key: Key,
-    /// Who has it.
+    /// The owner's identifier.
     pub owner: String,
-    /// When it ends by itself.
+    /// The moment at which the lease expires by itself.
     pub until: SystemTime,
 }

@@ -10,15 +10,15 @@ use std::str::FromStr;
 pub struct TableName(String);
 
 impl TableName {
-    /// The name that is the convention, `<app>-cache-<env>`, such as `orders-cache-prod`.
+    /// Returns the conventional name `<app>-cache-<env>`, such as `orders-cache-prod`.
     ///
     /// # Errors
-    /// The result is no name of a table.
+    /// The result is not a valid table name.
     pub fn for_app(app: &str, env: &str) -> Result<Self, InvalidTableName> {
         format!("{app}-cache-{env}").parse()
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -44,7 +44,7 @@ impl FromStr for TableName {
     }
 }
 
-/// A text that is no name of a table.
+/// The text is not a valid table name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("table {0:?}: give the name of a table, 3 to 255 letters, digits and _ - .")]
+#[error("table {0:?}: a table name has 3 to 255 letters, digits and _ - .")]
 pub struct InvalidTableName(String);

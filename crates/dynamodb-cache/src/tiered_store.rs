@@ -2,10 +2,11 @@
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
 
+use crate::clock::Now;
 use crate::error::CacheError;
 use crate::key::Key;
 use crate::local_store::LocalStore;
@@ -14,12 +15,12 @@ use crate::store::{Entry, Freshness, Lease, Lookup, Store};
 const STRIPES: usize = 64;
 const DEFAULT_MAX_AGE: Duration = Duration::from_mins(1);
 
-/// A [`LocalStore`] in front of another store, of which it holds copies.
+/// A [`LocalStore`] in front of another store, with copies of the latter's entries.
 ///
-/// - This process sees its own writes and removals once they have ended: no lookup that began
-///   before brings back what was there. For that the store behind is asked for what is latest.
-/// - It sees those of others at the latest when its copy is [`max_age`](Self::max_age) old.
-/// - A value that the store behind did not take because of trouble is held here all the same.
+/// - This process sees its own completed writes and removals. A lookup that began earlier never
+///   brings an old entry back; for that, the store behind is asked for the latest entry.
+/// - It sees the writes of other processes when its copy is [`max_age`](Self::max_age) old.
+/// - A value that the store behind failed to write is kept in front all the same.
 #[derive(Debug, Clone)]
 pub struct TieredStore {
     front: LocalStore,
@@ -29,64 +30,65 @@ pub struct TieredStore {
 }
 
 impl TieredStore {
-    pub(crate) fn new(front: LocalStore, back: impl Store + 'static) -> Self {
+    /// Puts `front` in front of `back`.
+    #[must_use]
+    pub fn new(front: LocalStore, back: impl Store + 'static) -> Self {
         Self { front, back: Arc::new(back), max_age: DEFAULT_MAX_AGE, writes: Arc::default() }
     }
 
-    /// How long a copy is used, and so how long this process may miss what others write or remove.
-    /// A minute unless set.
+    /// Sets how long a copy is used, and so how long this process may miss the writes and removals
+    /// of others. Default: 1 minute.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
         self
     }
 
-    /// Looks into the store behind for those keys that are not in front.
-    async fn get_both(&self, keys: &[Key], now: SystemTime) -> Result<Vec<Lookup>, CacheError> {
+    /// Looks up the keys that are not in front in the store behind.
+    async fn get_both(&self, keys: &[Key], now: Now) -> Result<Vec<Lookup>, CacheError> {
         let mut lookups = Vec::with_capacity(keys.len());
         let (mut missing, mut asked) = (Vec::new(), Vec::new());
-        for (place, key) in keys.iter().enumerate() {
+        for (index, key) in keys.iter().enumerate() {
             let writes = self.writes.count(key);
             let found = self.front.find(key, now);
             if found.is_err() {
-                missing.push((place, writes));
+                missing.push((index, writes));
                 asked.push(key.clone());
             }
             lookups.push(found);
         }
         if !asked.is_empty() {
             let answers = self.back.get(&asked, Freshness::Latest, now).await?;
-            for (((place, writes), key), answer) in missing.into_iter().zip(asked).zip(answers) {
+            for (((index, writes), key), answer) in missing.into_iter().zip(asked).zip(answers) {
                 if let Ok(entry) = &answer {
                     self.copy(key, entry, writes, now);
                 }
-                lookups[place] = answer;
+                lookups[index] = answer;
             }
         }
         Ok(lookups)
     }
 
-    /// Holds what was looked up, unless the key may have been written meanwhile.
-    fn copy(&self, key: Key, entry: &Entry, writes_before: u64, now: SystemTime) {
-        let writes = self.writes.of(&key);
+    /// Keeps an entry that was looked up, unless the key may have been written meanwhile.
+    fn copy(&self, key: Key, entry: &Entry, writes_before: u64, now: Now) {
+        let writes = self.writes.lock(&key);
         if *writes == writes_before {
             self.insert(key, entry.clone(), now);
         }
     }
 
-    fn hold(&self, key: Key, entry: Entry, now: SystemTime) {
-        let mut writes = self.writes.of(&key);
+    fn keep(&self, key: Key, entry: Entry, now: Now) {
+        let mut writes = self.writes.lock(&key);
         *writes += 1;
         self.insert(key, entry, now);
     }
 
-    fn insert(&self, key: Key, entry: Entry, now: SystemTime) {
-        let until = now.checked_add(self.max_age).unwrap_or(entry.expires_at);
-        self.front.insert(key, entry, until);
+    fn insert(&self, key: Key, entry: Entry, now: Now) {
+        self.front.insert(key, entry, now, self.max_age);
     }
 
     fn forget(&self, key: &Key) {
-        let mut writes = self.writes.of(key);
+        let mut writes = self.writes.lock(key);
         *writes += 1;
         self.front.remove(key);
     }
@@ -97,7 +99,7 @@ impl Store for TieredStore {
         &'a self,
         keys: &'a [Key],
         freshness: Freshness,
-        now: SystemTime,
+        now: Now,
     ) -> BoxFuture<'a, Result<Vec<Lookup>, CacheError>> {
         match freshness {
             Freshness::Eventual => self.get_both(keys, now).boxed(),
@@ -108,14 +110,14 @@ impl Store for TieredStore {
     fn set(
         &self,
         entries: Vec<(Key, Entry)>,
-        now: SystemTime,
+        now: Now,
     ) -> BoxFuture<'_, Result<Vec<Key>, CacheError>> {
         async move {
             let stored = self.back.set(entries.clone(), now).await;
             for (key, entry) in entries {
                 match stored {
-                    Ok(_) => self.hold(key, entry, now),
-                    // It may have been stored or not.
+                    Ok(_) => self.keep(key, entry, now),
+                    // It may or may not have been written.
                     Err(_) => self.forget(&key),
                 }
             }
@@ -136,7 +138,7 @@ impl Store for TieredStore {
     fn acquire<'a>(
         &'a self,
         lease: &'a Lease,
-        now: SystemTime,
+        now: Now,
     ) -> BoxFuture<'a, Result<bool, CacheError>> {
         self.back.acquire(lease, now)
     }
@@ -146,7 +148,7 @@ impl Store for TieredStore {
     }
 }
 
-/// Counts of the writes of keys; some keys share a count.
+/// Counts of the writes to keys; some keys share a count.
 #[derive(Debug)]
 struct Writes([Mutex<u64>; STRIPES]);
 
@@ -158,10 +160,10 @@ impl Default for Writes {
 
 impl Writes {
     fn count(&self, key: &Key) -> u64 {
-        *self.of(key)
+        *self.lock(key)
     }
 
-    fn of(&self, key: &Key) -> MutexGuard<'_, u64> {
+    fn lock(&self, key: &Key) -> MutexGuard<'_, u64> {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
         let stripe = usize::try_from(hash % STRIPES as u64).expect("it is less than 64");
         self.0[stripe].lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,23 +1,24 @@
-//! What can be cached, and what a store keeps of it.
+//! Values, and their form in a store.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What a store keeps.
+/// A value in the form that a store keeps.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Value {
-    /// A text, of which JSON is one.
+    /// A text, for example JSON.
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// That there is nothing: the result of a search that found nothing.
+    /// The absence of a value: the remembered result of a search that found nothing.
     Nothing,
 }
 
 impl Value {
-    /// Bytes of the content.
+    /// Returns the number of bytes of the content.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -27,7 +28,7 @@ impl Value {
         }
     }
 
-    /// Whether there is no content.
+    /// Returns `true` if there is no content.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -53,23 +54,23 @@ impl fmt::Debug for Value {
     }
 }
 
-/// What can be cached: a [`String`], a `Vec<u8>`, whatever serde can write as [`Json`], and an
-/// [`Option`] of one of these three, whose `None` remembers that there is nothing.
+/// A type whose values can be cached: [`String`], `Vec<u8>`, [`Json`] of any type that serde can
+/// write, and an [`Option`] of these, whose `None` remembers that a value is absent.
 pub trait Cacheable: Sized {
-    /// What a store keeps.
+    /// Converts the value into the form that a store keeps.
     ///
     /// # Errors
     /// The value cannot be written.
     fn to_value(&self) -> Result<Value, Unwritable>;
 
-    /// The reverse.
+    /// Converts back.
     ///
     /// # Errors
-    /// A value of another type was written.
+    /// The stored value is of another type.
     fn from_value(value: Value) -> Result<Self, Unreadable>;
 }
 
-/// As it is, so that programs that know nothing of this crate read and write the same.
+/// Stored as it is, so that other programs can read and write it.
 impl Cacheable for String {
     fn to_value(&self) -> Result<Value, Unwritable> {
         Ok(Value::Text(self.clone()))
@@ -134,14 +135,14 @@ impl<T: Cacheable> Cacheable for Option<T> {
     }
 }
 
-/// Serde cannot write the value as JSON: it has a map whose keys are no texts, or its own
+/// Serde cannot write the value as JSON: it has a map whose keys are not texts, or its own
 /// `Serialize` fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the value cannot be written as JSON")]
 pub struct Unwritable;
 
-/// Why what a store has is not a value of the cache: it is damaged, or somebody else's. It quotes
-/// nothing of it.
+/// Why an item is not a value of the cache: it is damaged, or another program's. Quotes nothing of
+/// the item.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unreadable {
@@ -153,36 +154,36 @@ pub enum Unreadable {
         /// DynamoDB's name of the type.
         attribute_type: &'static str,
     },
-    /// `expires_at` is a number, and no time.
-    #[error("its attribute expires_at is no time in seconds since 1970")]
+    /// `expires_at` is a number, but not a time.
+    #[error("its attribute expires_at is not a time in seconds since 1970")]
     Expiry,
-    /// An attribute of the item has a value that this version does not know.
+    /// An attribute of the item has a value that this version does not support.
     #[error("its attribute {name} has an unknown value")]
     Unknown {
         /// The attribute's name.
         name: &'static str,
     },
-    /// `cached_value` should be base64.
+    /// `cached_value` is not base64.
     #[error("its attribute cached_value is not base64")]
     Base64,
     /// The compressed content is damaged.
-    #[error("its content is not what gzip writes, or not UTF-8")]
+    #[error("its content is not valid gzip, or not UTF-8")]
     Compression,
-    /// More than a cache ever writes.
+    /// Larger than any value that a cache writes.
     #[error("its content has more than {limit} bytes when decompressed")]
     TooLarge {
         /// The limit.
         limit: usize,
     },
     /// A value of another kind.
-    #[error("it is {found}, and not {wanted}")]
+    #[error("it is {found}, not {wanted}")]
     Kind {
-        /// What there is.
+        /// The kind of the stored value.
         found: &'static str,
-        /// What the type of the cache calls for.
+        /// The kind that the type of the cache requires.
         wanted: &'static str,
     },
-    /// No JSON, or JSON of another type.
+    /// Not JSON, or JSON of another type.
     #[error("it is not the expected JSON from line {line}, column {column} on")]
     Json {
         /// Line in the text, from 1.

@@ -162,7 +162,7 @@ pub enum EvictionReason {
     Usage,
 }
 
-/// What a cache has done since it was made. Counts only grow, except `entries`.
+/// Counters of a cache since it was made. Counts only grow, except `entries`.
 ///
 /// `puts == entries + evicted_capacity + evicted_age + evicted_usage + removed` whenever no
 /// operation is under way.
@@ -171,7 +171,7 @@ pub enum EvictionReason {
 pub struct CacheStats {
     /// Lookups that found usable materials.
     pub hits: u64,
-    /// Lookups that found none.
+    /// Lookups that found none, or only materials of a suite that the caller does not accept.
     pub misses: u64,
     /// Entries stored.
     pub puts: u64,

@@ -220,10 +220,10 @@ impl<M: MaterialsManager> CachingCmm<M> {
     /// A call whose answer others share.
     fn lead(&self, landing: Landing<M::Error>, request: &Request) -> Call<M::Error> {
         let (cmm, request) = (self.clone(), request.clone());
-        call(async move {
+        call(catching_panics(async move {
             let (materials, asked_at) = cmm.ask(&request).await?;
             Ok(cmm.land(&landing, materials, asked_at, &request))
-        })
+        }))
     }
 
     /// Stores what a call gave, if it may serve other requests.
@@ -247,15 +247,14 @@ impl<M: MaterialsManager> CachingCmm<M> {
     }
 
     async fn bypass(&self, request: &Request) -> Outcome<Arc<dyn Materials>, M> {
-        Ok(self.ask(request).await?.0)
+        Ok(catching_panics(self.ask(request)).await?.0)
     }
 
     /// Calls the manager. The answer counts as old as the moment before the call.
     async fn ask(&self, request: &Request) -> Outcome<(Arc<dyn Materials>, Timestamp), M> {
         let _permit = self.0.permits.acquire().await.expect("the semaphore is never closed");
         let asked_at = self.count_call();
-        let asking = AssertUnwindSafe(ask(&self.0.manager, &request.input)).catch_unwind();
-        let materials = asking.await.map_err(|_| Error::Unfinished)?.map_err(Error::Manager)?;
+        let materials = ask(&self.0.manager, &request.input).await.map_err(Error::Manager)?;
         Ok((materials, asked_at))
     }
 
@@ -283,6 +282,13 @@ pub(crate) enum Share {
     Bypass,
     /// Nothing any more: this request begins again.
     UsedUp,
+}
+
+/// A panic must reach neither the requests that share a call nor their callers.
+async fn catching_panics<T, E>(
+    call: impl Future<Output = Result<T, Error<E>>>,
+) -> Result<T, Error<E>> {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or(Err(Error::Unfinished))
 }
 
 async fn ask<M: MaterialsManager>(

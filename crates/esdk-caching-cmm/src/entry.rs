@@ -37,10 +37,11 @@ pub struct Hit {
 
 /// What a lookup found.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Found {
     /// Usable materials.
     Hit(Hit),
-    /// Nothing, or an entry that has ended and was removed.
+    /// No entry, or one that has ended and was removed.
     Miss,
     /// An entry whose suite the caller's commitment policy forbids. It stays for others.
     Forbidden,
@@ -48,10 +49,12 @@ pub enum Found {
 
 /// Why an entry cannot serve a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unusable {
     /// The entry is too old or used up. The cache should remove it.
     Ended(EvictionReason),
-    /// The caller's commitment policy forbids the entry's suite. The cache should keep it.
+    /// The caller's commitment policy forbids the entry's suite, or the suite is unknown. The cache
+    /// should keep the entry.
     Forbidden,
 }
 

@@ -22,11 +22,11 @@ use crate::sync::{Mutex, MutexGuard};
 pub(crate) struct Answer {
     /// For the request that made the call; its use is counted.
     pub(crate) materials: Arc<dyn Materials>,
-    /// For the requests that wait with it, unless the materials may serve one message only.
+    /// For the other requests that wait, unless the materials may serve one message only.
     pub(crate) entry: Option<Arc<CacheEntry>>,
 }
 
-/// A call in flight. Whoever waits for it polls it, so it makes progress as long as anybody waits.
+/// A call in flight. Each request that waits for it polls it, so it makes progress while one waits.
 pub(crate) type Call<E> = Shared<BoxFuture<'static, Result<Answer, Error<E>>>>;
 
 /// The calls in flight.

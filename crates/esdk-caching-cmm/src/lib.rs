@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+// The README's first example needs the feature.
+#![cfg_attr(feature = "aws-esdk", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "aws-esdk"), doc = "Data key caching for the AWS Encryption SDK.")]
 
 #[cfg(feature = "aws-esdk")]
 mod adapter;

@@ -31,8 +31,14 @@ fn rows() -> Vec<Row> {
 /// The functions of this crate that `cargo test` runs.
 fn tests() -> HashSet<String> {
     let mut tests = HashSet::new();
-    for directory in ["src", "tests", "tests/caching_cmm", "tests/cache_ids", "tests/interleavings"]
-    {
+    for directory in [
+        "src",
+        "tests",
+        "tests/aws_esdk",
+        "tests/cache_ids",
+        "tests/caching_cmm",
+        "tests/interleavings",
+    ] {
         for file in fs::read_dir(root().join(directory)).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {

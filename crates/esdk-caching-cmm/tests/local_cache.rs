@@ -34,7 +34,7 @@ impl Cache for LocalCache {
         match self.get(&id, &Lookup::new(limits, usage, KeyCommitment::Required)) {
             Found::Hit(hit) => Some(hit),
             Found::Miss => None,
-            Found::Forbidden => panic!("every entry is of a suite with key commitment"),
+            found => panic!("every entry is of a suite with key commitment: {found:?}"),
         }
     }
 }

@@ -1,37 +1,40 @@
-//! Encryption contexts and encrypted data keys, as a header has them.
+//! Encryption contexts and encrypted data keys, as a header stores them.
 
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::reader::Reader;
 use crate::suite::Suite;
 
-/// The context key whose value is the key that verifies a signed message: base64 of the
-/// compressed point.
+/// The context key whose value is the public key of a signed message: base64 of the compressed
+/// point.
 pub const PUBLIC_KEY_CONTEXT_KEY: &str = "aws-crypto-public-key";
 
-/// Context keys that begin like this are the format's own.
+/// The format reserves context keys that begin like this.
 const RESERVED_PREFIX: &str = "aws-crypto-";
+
+const CONTEXT: &str = "encryption context";
+const KEYS: &str = "encrypted data keys";
 
 /// A data key, encrypted under a key of its provider.
 ///
 /// Source: AWS Encryption SDK specification, `framework/structures.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncryptedDataKey<'a> {
-    /// Who can decrypt it, such as `aws-kms`.
+    /// The provider that can decrypt the data key, such as `aws-kms`.
     pub provider_id: &'a str,
-    /// Under which key, such as an ARN.
+    /// The provider's key, such as an ARN.
     pub provider_info: &'a [u8],
     /// The encrypted data key.
     pub ciphertext: &'a [u8],
 }
 
-/// What is wrong with the keys of a context.
-pub(crate) fn check_keys(suite: Suite, mut keys: Vec<&str>) -> Result<(), &'static str> {
-    keys.sort_unstable();
-    if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err("a key is repeated");
-    }
-    let reserved = |key: &&&str| key.starts_with(RESERVED_PREFIX);
-    let mut reserved = keys.iter().filter(reserved).copied();
+/// Checks the keys of a context that is stored in a message.
+pub(crate) fn check_keys<'a>(
+    suite: Suite,
+    keys: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), &'static str> {
+    check_unique(keys.clone())?;
+    let mut reserved = keys.filter(|key| is_reserved(key));
     match (suite, reserved.next(), reserved.next()) {
         (Suite::Signed, Some(PUBLIC_KEY_CONTEXT_KEY), None) | (Suite::Unsigned, None, None) => {
             Ok(())
@@ -41,12 +44,42 @@ pub(crate) fn check_keys(suite: Suite, mut keys: Vec<&str>) -> Result<(), &'stat
     }
 }
 
-/// The header's fields for the context and the encrypted data keys. Pairs are in the order of
-/// their keys' bytes, as the format demands.
-pub(crate) fn serialize(
-    mut context: Vec<(&str, &str)>,
-    keys: &[EncryptedDataKey<'_>],
+fn check_unique<'a>(keys: impl Iterator<Item = &'a str> + Clone) -> Result<(), &'static str> {
+    // Writers sort the keys, so that most contexts are checked without an allocation.
+    if keys.clone().is_sorted_by(|one, next| one < next) {
+        return Ok(());
+    }
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort_unstable();
+    match keys.windows(2).any(|pair| pair[0] == pair[1]) {
+        true => Err("a key is repeated"),
+        false => Ok(()),
+    }
+}
+
+fn is_reserved(key: &str) -> bool {
+    key.starts_with(RESERVED_PREFIX)
+}
+
+/// Serializes pairs that are authenticated with a header but not stored in it. `stored` are the
+/// keys of those that are.
+pub(crate) fn serialize_required<'a>(
+    required: Vec<(&str, &str)>,
+    mut stored: impl Iterator<Item = &'a str>,
 ) -> Result<Vec<u8>, Error> {
+    let keys = || required.iter().map(|(key, _)| *key);
+    check_unique(keys()).map_err(Error::InvalidContext)?;
+    if keys().any(is_reserved) {
+        return Err(Error::InvalidContext("a key begins with the reserved prefix aws-crypto-"));
+    }
+    if stored.any(|stored| keys().any(|key| key == stored)) {
+        return Err(Error::InvalidContext("a required key is also stored"));
+    }
+    serialize_pairs(required)
+}
+
+/// Pairs are in the order of their keys' bytes, as the format demands.
+fn serialize_pairs(mut context: Vec<(&str, &str)>) -> Result<Vec<u8>, Error> {
     context.sort_unstable();
     let mut pairs = Vec::new();
     if !context.is_empty() {
@@ -56,8 +89,16 @@ pub(crate) fn serialize(
         push(&mut pairs, key.as_bytes())?;
         push(&mut pairs, value.as_bytes())?;
     }
+    Ok(pairs)
+}
+
+/// Serializes the header's fields for the context and the encrypted data keys.
+pub(crate) fn serialize(
+    context: Vec<(&str, &str)>,
+    keys: &[EncryptedDataKey<'_>],
+) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    push(&mut bytes, &pairs)?;
+    push(&mut bytes, &serialize_pairs(context)?)?;
     if keys.is_empty() {
         return Err(Error::Unencodable("there is no encrypted data key"));
     }
@@ -82,55 +123,89 @@ fn length(length: usize) -> Result<[u8; 2], Error> {
         .map_err(|_| Error::Unencodable("a field of the header is longer than 65,535"))
 }
 
-/// The pairs of a context, in the order of the message.
-pub(crate) fn read_context<'a>(
-    reader: &mut Reader<'a>,
-    most: usize,
-) -> Result<Vec<(&'a str, &'a str)>, Error> {
+/// Checks the context field at `reader`, and moves `reader` behind it.
+pub(crate) fn check_context(reader: &mut Reader<'_>, limits: Limits) -> Result<(), Error> {
     let at = reader.at();
-    let field = |reason| Error::Field { what: "encryption context", at, reason };
-    let mut inner = reader.within("encryption context")?;
-    if inner.is_empty() {
-        return Ok(Vec::new());
+    let field = |reason| Error::Field { what: CONTEXT, at, reason };
+    let length = reader.clone().u16(CONTEXT)?;
+    check_limit("bytes of encryption context", length.into(), limits.context_bytes.into())?;
+    let mut pairs = pairs(reader)?;
+    if pairs.left == 0 && length > 0 {
+        return Err(field("it has a length but no pairs"));
     }
-    let count = usize::from(inner.u16("encryption context")?);
-    if count == 0 {
-        return Err(field("it says that it is empty in two ways"));
-    }
-    if count > most {
-        return Err(field("it has more pairs than the limit allows"));
-    }
-    let mut pairs = Vec::new();
-    for _ in 0..count {
-        pairs.push((inner.text("encryption context")?, inner.text("encryption context")?));
-    }
-    match inner.is_empty() {
-        true => Ok(pairs),
+    check_limit("pairs in the encryption context", pairs.left.into(), limits.context_pairs.into())?;
+    pairs.try_for_each(|pair| pair.map(drop))?;
+    match pairs.reader.is_empty() {
+        true => Ok(()),
         false => Err(field("its length is not that of its pairs")),
     }
 }
 
-pub(crate) fn read_encrypted_data_keys<'a>(
-    reader: &mut Reader<'a>,
-    most: usize,
-) -> Result<Vec<EncryptedDataKey<'a>>, Error> {
-    const WHAT: &str = "encrypted data keys";
+/// Checks the encrypted data keys at `reader`, and moves `reader` behind them.
+pub(crate) fn check_encrypted_data_keys(
+    reader: &mut Reader<'_>,
+    limits: Limits,
+) -> Result<(), Error> {
     let at = reader.at();
-    let count = usize::from(reader.u16(WHAT)?);
-    let field = |reason| Error::Field { what: WHAT, at, reason };
-    if count == 0 {
-        return Err(field("there is none"));
+    let mut keys = encrypted_data_keys(reader)?;
+    if keys.left == 0 {
+        return Err(Error::Field { what: KEYS, at, reason: "there are none" });
     }
-    if count > most {
-        return Err(field("there are more than the limit allows"));
-    }
-    let mut keys = Vec::new();
-    for _ in 0..count {
-        keys.push(EncryptedDataKey {
-            provider_id: reader.text(WHAT)?,
-            provider_info: reader.field(WHAT)?,
-            ciphertext: reader.field(WHAT)?,
-        });
-    }
-    Ok(keys)
+    check_limit(KEYS, keys.left.into(), limits.encrypted_data_keys.into())?;
+    keys.try_for_each(|key| key.map(drop))?;
+    *reader = keys.reader;
+    Ok(())
 }
+
+pub(crate) fn check_limit(what: &'static str, count: u32, limit: u32) -> Result<(), Error> {
+    match count <= limit {
+        true => Ok(()),
+        false => Err(Error::Limit { what, limit }),
+    }
+}
+
+/// Returns the pairs of the context field at `reader`.
+pub(crate) fn pairs<'a>(reader: &mut Reader<'a>) -> Result<Entries<'a, (&'a str, &'a str)>, Error> {
+    let mut reader = reader.within(CONTEXT)?;
+    let left = if reader.is_empty() { 0 } else { reader.u16(CONTEXT)? };
+    Ok(Entries { reader, left, read: |reader| Ok((reader.text(CONTEXT)?, reader.text(CONTEXT)?)) })
+}
+
+/// Returns the encrypted data keys at `reader`.
+pub(crate) fn encrypted_data_keys<'a>(
+    reader: &mut Reader<'a>,
+) -> Result<Entries<'a, EncryptedDataKey<'a>>, Error> {
+    let left = reader.u16(KEYS)?;
+    let read = |reader: &mut Reader<'a>| {
+        Ok(EncryptedDataKey {
+            provider_id: reader.text(KEYS)?,
+            provider_info: reader.field(KEYS)?,
+            ciphertext: reader.field(KEYS)?,
+        })
+    };
+    Ok(Entries { reader: reader.clone(), left, read })
+}
+
+/// Entries of a header, read from the message each time they are needed. A stored entry would take
+/// up to twelve times the memory of its bytes in the message.
+#[derive(Clone)]
+pub(crate) struct Entries<'a, T> {
+    reader: Reader<'a>,
+    left: u16,
+    read: fn(&mut Reader<'a>) -> Result<T, Error>,
+}
+
+impl<T> Iterator for Entries<'_, T> {
+    type Item = Result<T, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        Some((self.read)(&mut self.reader))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left.into(), Some(self.left.into()))
+    }
+}
+
+impl<T> ExactSizeIterator for Entries<'_, T> {}

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 
-/// The rest of a message, and where in the message it begins.
+/// The rest of a message, and its position in the message.
 #[derive(Clone)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -11,10 +11,15 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(message: &'a [u8]) -> Self {
-        Self { rest: message, at: 0 }
+        Self::starting_at(message, 0)
     }
 
-    /// The offset in the message.
+    /// Reads `message` from position `at` on.
+    pub(crate) fn starting_at(message: &'a [u8], at: usize) -> Self {
+        Self { rest: message.get(at..).unwrap_or_default(), at }
+    }
+
+    /// Returns the position in the message.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
@@ -23,9 +28,8 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// Bytes that are left.
-    pub(crate) fn len(&self) -> usize {
-        self.rest.len()
+    pub(crate) fn starts_with(&self, bytes: &[u8]) -> bool {
+        self.rest.starts_with(bytes)
     }
 
     pub(crate) fn take(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], Error> {
@@ -52,20 +56,20 @@ impl<'a> Reader<'a> {
         self.array(what).map(u64::from_be_bytes)
     }
 
-    /// Bytes behind their length.
+    /// Reads bytes that follow their length.
     pub(crate) fn field(&mut self, what: &'static str) -> Result<&'a [u8], Error> {
         let length = self.u16(what)?;
         self.take(length.into(), what)
     }
 
-    /// UTF-8 behind its length.
+    /// Reads UTF-8 that follows its length.
     pub(crate) fn text(&mut self, what: &'static str) -> Result<&'a str, Error> {
         let at = self.at;
         let bytes = self.field(what)?;
         std::str::from_utf8(bytes).map_err(|_| Error::Field { what, at, reason: "it is not UTF-8" })
     }
 
-    /// A reader of the bytes behind their length, and of nothing after them.
+    /// Returns a reader of the bytes that follow their length, and of nothing after them.
     pub(crate) fn within(&mut self, what: &'static str) -> Result<Reader<'a>, Error> {
         let rest = self.field(what)?;
         Ok(Reader { rest, at: self.at - rest.len() })

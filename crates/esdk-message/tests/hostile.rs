@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 use esdk_message::{
-    DecryptionKey, EncryptedDataKey, EncryptionKey, Error, Limits, PUBLIC_KEY_CONTEXT_KEY, Suite,
-    UnverifiedMessage,
+    DecryptionKey, EncryptedDataKey, EncryptionKey, Error, InvalidSuite, Limits,
+    PUBLIC_KEY_CONTEXT_KEY, Suite, UnverifiedMessage,
 };
 use proptest::prelude::*;
 
@@ -31,9 +31,24 @@ impl Default for Header {
             keys: keys(1),
             content_type: 2,
             frame_length: 4096,
-            body: Vec::new(),
+            body: body(&[], 0),
         }
     }
+}
+
+/// Regular frames with these sequence numbers, of one byte each, and a final frame of `last` bytes.
+fn body(regular: &[u32], last: u32) -> Vec<u8> {
+    let mut body = Vec::new();
+    for number in regular {
+        body.extend(number.to_be_bytes());
+        body.extend([0; 12 + 1 + 16]);
+    }
+    body.extend([0xFF; 4]);
+    body.extend((regular.len() as u32 + 1).to_be_bytes());
+    body.extend([0; 12]);
+    body.extend(last.to_be_bytes());
+    body.extend(vec![0; last as usize + 16]);
+    body
 }
 
 impl Header {
@@ -80,30 +95,90 @@ fn keys(count: u16) -> Vec<u8> {
 }
 
 #[test]
-fn a_header_says_what_it_holds() {
+fn a_header_tells_its_fields() {
     let bytes = Header { keys: keys(3), ..Header::default() }.bytes();
     let message = UnverifiedMessage::parse(&bytes, Limits::default()).unwrap();
     assert_eq!(message.suite(), Suite::Unsigned);
-    assert_eq!(message.encryption_context(), [("stream", "records")]);
-    assert_eq!(message.encrypted_data_keys(), [KEY; 3]);
+    assert!(message.encryption_context().eq([("stream", "records")]));
+    assert!(message.encrypted_data_keys().eq([KEY; 3]));
+    assert_eq!(message.verification_key().unwrap(), None);
 }
 
 #[test]
-fn other_formats_are_named() {
-    assert_eq!(Header { version: 1, ..Header::default() }.error(), Error::Version);
-    assert_eq!(Header { suite: 0x0178, ..Header::default() }.error(), Error::Suite(0x0178));
-    assert_eq!(Header { suite: 0, ..Header::default() }.error(), Error::Suite(0));
-    for text in [b"AYADeJ", b"AgR4AA", b"AgV4AA"] {
-        let error = UnverifiedMessage::parse(text, Limits::default()).unwrap_err();
-        assert_eq!(error, Error::Base64);
+fn suites_have_names() {
+    for (suite, name) in [(Suite::Signed, "signed"), (Suite::Unsigned, "unsigned")] {
+        assert_eq!(suite.to_string(), name);
+        assert_eq!(name.parse(), Ok(suite));
+    }
+    for name in ["", "Signed", "signed ", "0x0478"] {
+        assert_eq!(name.parse::<Suite>(), Err(InvalidSuite));
+    }
+    assert_eq!(Suite::default(), Suite::Signed);
+}
+
+/// The suites of format version 1.
+const WITHOUT_COMMITMENT: [u16; 9] =
+    [0x0014, 0x0046, 0x0078, 0x0114, 0x0146, 0x0178, 0x0214, 0x0346, 0x0378];
+
+fn parse_error(bytes: &[u8]) -> Error {
+    UnverifiedMessage::parse(bytes, Limits::default()).unwrap_err()
+}
+
+#[test]
+fn version_1_messages_are_named_with_their_suite() {
+    for suite in WITHOUT_COMMITMENT {
+        let bytes = [&[1, 0x80], suite.to_be_bytes().as_slice(), &[7; 100]].concat();
+        let error = parse_error(&bytes);
+        assert_eq!(error, Error::Version1 { suite: Some(suite) });
+        assert!(error.to_string().contains(&format!("{suite:#06x}")), "{error}");
+    }
+    // Neither of these shows what may be content.
+    for rest in [b"".as_slice(), b"\x01", b"\x12\x34 content", b"\x04\x78 content"] {
+        assert_eq!(parse_error(&[&[1, 0x80], rest].concat()), Error::Version1 { suite: None });
     }
 }
 
 #[test]
-fn what_is_no_message_is_not_quoted() {
-    let error = UnverifiedMessage::parse(b"{\"id\":1}", Limits::default()).unwrap_err();
-    assert_eq!(error, Error::Version);
-    assert_eq!(error.to_string(), "the data is no AWS Encryption SDK message of format version 2");
+fn version_2_messages_with_other_suites_are_named() {
+    for suite in WITHOUT_COMMITMENT {
+        let error = Header { suite, ..Header::default() }.error();
+        assert_eq!(error, Error::SuiteWithoutCommitment { suite });
+    }
+    for suite in [0, 1, 0x0478 - 1, 0x0579, 0x6700, 0x6701, 0x7804, u16::MAX] {
+        assert_eq!(Header { suite, ..Header::default() }.error(), Error::UnknownSuite);
+    }
+}
+
+#[test]
+fn base64_is_named() {
+    for text in [b"AYADeJ", b"AgR4AA", b"AgV4AA"] {
+        assert_eq!(parse_error(text), Error::Base64);
+    }
+}
+
+#[test]
+fn data_that_is_not_a_message_is_not_quoted() {
+    for data in [
+        b"{\"id\":1}".as_slice(),
+        b"[]",
+        b"{",
+        b"\x00",
+        b"\x01",
+        b"\x01\x81\x01\x78",
+        b"\x03\x04\x78",
+    ] {
+        let error = parse_error(data);
+        assert_eq!(error, Error::NotAMessage, "{data:?}");
+        assert_eq!(error.to_string(), "the data is not an AWS Encryption SDK message");
+    }
+    let error = parse_error(b"\x02secret");
+    assert!(
+        !error.to_string().contains("7365") && !format!("{error:?}").contains("7365"),
+        "{error}"
+    );
+    for cut in [b"".as_slice(), b"\x02", b"\x02\x04"] {
+        assert!(matches!(parse_error(cut), Error::Truncated { .. }), "{cut:?}");
+    }
 }
 
 #[test]
@@ -112,7 +187,7 @@ fn contexts_are_checked() {
     assert_eq!(with(pairs(&[("a", "1"), ("b", "2"), ("a", "3")])).reason(), "a key is repeated");
     assert!(with(pairs(&[("aws-crypto-x", "1")])).reason().contains("reserved prefix"));
     assert!(with(pairs(&[(PUBLIC_KEY_CONTEXT_KEY, "1")])).reason().contains("reserved prefix"));
-    assert_eq!(with(field(&[0, 0])).reason(), "it says that it is empty in two ways");
+    assert_eq!(with(field(&[0, 0])).reason(), "it has a length but no pairs");
     let mut longer = pairs(&[("a", "1")]);
     longer[1] += 1;
     longer.push(0);
@@ -125,16 +200,19 @@ fn contexts_are_checked() {
 
     let unsorted = with(pairs(&[("b", "1"), ("a", "2")])).bytes();
     let message = UnverifiedMessage::parse(&unsorted, Limits::default()).unwrap();
-    assert_eq!(message.encryption_context(), [("b", "1"), ("a", "2")]);
+    assert!(message.encryption_context().eq([("b", "1"), ("a", "2")]));
 }
 
 #[test]
 fn a_signed_message_needs_its_public_key() {
-    let signed = Header { suite: Suite::Signed.id(), ..Header::default() };
+    let body = [body(&[], 0), field(b"signature")].concat();
+    let signed = Header { suite: Suite::Signed.id(), body, ..Header::default() };
     assert!(signed.reason().contains("needs aws-crypto-public-key"));
     let context = pairs(&[(PUBLIC_KEY_CONTEXT_KEY, "1")]);
     let bytes = Header { context: context.clone(), ..signed.clone() }.bytes();
     assert!(UnverifiedMessage::parse(&bytes, Limits::default()).is_ok());
+    let footer = Error::Truncated { what: "signature", at: bytes.len() - b"signature".len() - 2 };
+    assert_eq!(parse_error(&bytes[..bytes.len() - b"signature".len() - 2]), footer);
     let context = pairs(&[("aws-crypto-other", "1"), (PUBLIC_KEY_CONTEXT_KEY, "1")]);
     assert!(Header { context, ..signed }.reason().contains("reserved prefix"));
 }
@@ -145,31 +223,92 @@ fn lengths_and_types_of_the_content_are_checked() {
         |content_type, frame_length| Header { content_type, frame_length, ..Header::default() };
     assert_eq!(with(0, 0).reason(), "it is neither 1 nor 2");
     assert_eq!(with(3, 4096).reason(), "it is neither 1 nor 2");
-    assert_eq!(with(2, 0).reason(), "a framed message needs one");
-    assert_eq!(with(1, 1).reason(), "a message without frames has none");
-    assert_eq!(Header { keys: vec![0, 0], ..Header::default() }.reason(), "there is none");
+    assert_eq!(with(2, 0).reason(), "it is 0 in a framed message");
+    assert_eq!(with(1, 1).reason(), "it is not 0 in a message without frames");
+    assert_eq!(Header { keys: vec![0, 0], ..Header::default() }.reason(), "there are none");
+    let body = [[0; 12].as_slice(), &((1_u64 << 36) - 31).to_be_bytes(), &[0; 16]].concat();
+    let unframed = Header { content_type: 1, frame_length: 0, body, ..Header::default() };
+    assert_eq!(unframed.reason(), "it is above 2^36 - 32");
 }
 
 #[test]
-fn limits_are_kept() {
-    let header = Header {
-        context: pairs(&[("a", "1"), ("b", "2")]),
+fn limits_are_exact() {
+    let context = pairs(&[("a", "1"), ("b", "2")]);
+    let bytes = Header {
+        context: context.clone(),
         keys: keys(3),
         frame_length: 1,
-        body: vec![0; 33 * 5],
+        body: body(&[1, 2, 3, 4], 1),
         ..Header::default()
-    };
-    let bytes = header.bytes();
-    let enough = Limits { encrypted_data_keys: 3, context_pairs: 2, frames: 6 };
+    }
+    .bytes();
+    let context_bytes = context.len() as u16 - 2;
+    let enough = Limits::new()
+        .max_encrypted_data_keys(3)
+        .max_context_pairs(2)
+        .max_context_bytes(context_bytes)
+        .max_frames(5);
     assert!(UnverifiedMessage::parse(&bytes, enough).is_ok());
-    for limits in [
-        Limits { encrypted_data_keys: 2, ..enough },
-        Limits { context_pairs: 1, ..enough },
-        Limits { frames: 5, ..enough },
+    for (limits, message) in [
+        (enough.max_encrypted_data_keys(2), "the message has more than 2 encrypted data keys"),
+        (
+            enough.max_context_pairs(1),
+            "the message has more than 1 pairs in the encryption context",
+        ),
+        (
+            enough.max_context_bytes(context_bytes - 1),
+            "the message has more than 13 bytes of encryption context",
+        ),
+        (enough.max_frames(4), "the message has more than 4 frames"),
     ] {
         let error = UnverifiedMessage::parse(&bytes, limits).unwrap_err();
-        assert!(error.to_string().contains("than the limit allows"), "{error}");
+        assert!(matches!(error, Error::Limit { .. }), "{error:?}");
+        assert_eq!(error.to_string(), message);
     }
+}
+
+/// For every number of frames, whatever the length of the last one.
+#[test]
+fn frames_are_counted_and_not_estimated() {
+    for regular in 0..5_u32 {
+        let numbers: Vec<_> = (1..=regular).collect();
+        for last in [0, 1] {
+            let body = body(&numbers, last);
+            let bytes = Header { frame_length: 1, body, ..Header::default() }.bytes();
+            let parse = |frames| {
+                UnverifiedMessage::parse(&bytes, Limits::new().max_frames(frames)).map(drop)
+            };
+            assert_eq!(parse(regular + 1), Ok(()));
+            assert_eq!(parse(regular), Err(Error::Limit { what: "frames", limit: regular }));
+        }
+    }
+}
+
+#[test]
+fn frames_count_from_1_without_gaps() {
+    let reason = "frames are not numbered from 1 without gaps";
+    for numbers in [&[0][..], &[2], &[1, 1], &[1, 3], &[2, 1], &[1, 2, 2]] {
+        let header = Header { frame_length: 1, body: body(numbers, 1), ..Header::default() };
+        assert_eq!(header.reason(), reason, "{numbers:?}");
+    }
+    for number in [0, 2, u32::MAX] {
+        let mut body = body(&[], 1);
+        body[4..8].copy_from_slice(&u32::to_be_bytes(number));
+        assert_eq!(Header { frame_length: 1, body, ..Header::default() }.reason(), reason);
+    }
+}
+
+#[test]
+fn truncated_bodies_fail_before_the_data_key_is_needed() {
+    let header = Header { frame_length: 1, body: body(&[1, 2], 1), ..Header::default() };
+    let bytes = header.bytes();
+    let start = bytes.len() - header.body.len();
+    for length in start..bytes.len() {
+        let error = parse_error(&bytes[..length]);
+        assert!(matches!(error, Error::Truncated { .. }), "{length}: {error:?}");
+    }
+    let longer = [bytes.as_slice(), &[0]].concat();
+    assert_eq!(parse_error(&longer), Error::Trailing { at: bytes.len() });
 }
 
 #[test]
@@ -179,11 +318,11 @@ fn errors_name_the_byte() {
     assert_eq!(parse(&bytes[..20]), "the message ends within the message id at byte 3");
     assert_eq!(parse(&bytes[..40]), "the message ends within the encryption context at byte 37");
     let mut content_type = bytes.clone();
-    let at = bytes.len() - 16 - 32 - 4 - 1;
+    let at = bytes.len() - body(&[], 0).len() - 16 - 32 - 4 - 1;
     content_type[at] = 9;
     assert_eq!(
         parse(&content_type),
-        format!("the content type at byte {at} is not allowed: it is neither 1 nor 2")
+        format!("invalid content type at byte {at}: it is neither 1 nor 2")
     );
 }
 
@@ -192,31 +331,12 @@ fn encryption_key() -> EncryptionKey {
 }
 
 #[test]
-fn another_data_key_does_not_keep_the_commitment() {
+fn another_data_key_fails_the_commitment() {
     let bytes = encryption_key().encrypt(b"plaintext", 4).unwrap();
     let message = UnverifiedMessage::parse(&bytes, Limits::default()).unwrap();
     let decrypt = |key: u8| message.decrypt(&DecryptionKey::new(&[key; 32], None).unwrap());
     assert_eq!(*decrypt(7).unwrap().plaintext, *b"plaintext");
     assert_eq!(decrypt(8).unwrap_err(), Error::Commitment);
-}
-
-#[test]
-fn what_cannot_be_encoded_is_refused() {
-    let new =
-        |data_key: &[u8], signing_key: Option<&[u8]>, context: &[(&str, &str)], keys: &[_]| {
-            EncryptionKey::new(data_key, signing_key, context.iter().copied(), keys).unwrap_err()
-        };
-    assert_eq!(new(&[7; 31], None, &[], &[KEY]), Error::Key("data key"));
-    let unencodable = |error| matches!(error, Error::Unencodable(_));
-    assert!(unencodable(new(&[7; 32], None, &[], &[])));
-    assert!(unencodable(new(&[7; 32], None, &[("a", "1"), ("a", "2")], &[KEY])));
-    assert!(unencodable(new(&[7; 32], None, &[("aws-crypto-a", "1")], &[KEY])));
-    assert!(unencodable(new(&[7; 32], None, &[("a", &"x".repeat(1 << 16))], &[KEY])));
-    assert!(unencodable(new(&[7; 32], Some(&[1]), &[], &[KEY])));
-    let context = [(PUBLIC_KEY_CONTEXT_KEY, "not the signing key's")];
-    assert_eq!(new(&[7; 32], Some(&[1]), &context, &[KEY]), Error::Key("signing key"));
-    assert!(unencodable(encryption_key().encrypt(b"plaintext", 0).unwrap_err()));
-    assert!(DecryptionKey::new(&[7; 32], Some(&[2; 49])).is_err());
 }
 
 #[test]

@@ -1,23 +1,25 @@
 //! Messages that other AWS Encryption SDKs made, in `vectors/` with the programs that made them.
 //!
 //! Their data keys are wrapped by the raw AES key `key 0` of the namespace `esdk-message`, 32 zero
-//! bytes. Byte n of a plaintext is n modulo 251. The context does not have the public key that a
-//! signed message adds to it.
+//! bytes. Byte n of a plaintext is n modulo 251. The context lacks the public key that a signed
+//! message adds to it.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 #[expect(dead_code, reason = "the differential tests use more of it")]
-#[path = "differential/vendor.rs"]
-mod vendor;
+#[path = "differential/reference.rs"]
+mod reference;
 
 use std::collections::HashSet;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use esdk_message::{Limits, PUBLIC_KEY_CONTEXT_KEY, Suite, UnverifiedMessage};
+use esdk_message::{Error, Limits, PUBLIC_KEY_CONTEXT_KEY, Suite, UnverifiedMessage};
 use serde_json::Value;
 
-use vendor::{Context, Vendor};
+use reference::{Context, Reference};
 
 const PYTHON: &str = include_str!("vectors/python.json");
+const PYTHON_IVS: &str = include_str!("vectors/python-ivs.json");
+const PYTHON_VERSION_1: &str = include_str!("vectors/python-version-1.json");
 const JAVASCRIPT: &str = include_str!("vectors/javascript.json");
 const AWS_ESDK: &str = include_str!("vectors/aws-esdk.json");
 
@@ -45,9 +47,9 @@ fn vectors(file: &str) -> Vec<Vector> {
 }
 
 async fn assert_decoded(file: &str) {
-    let vendor = Vendor::new(1).await;
+    let reference = Reference::new(1).await;
     for vector in vectors(file) {
-        let decoded = vendor.decrypt_natively(&vector.message).await;
+        let decoded = reference.decrypt_natively(&vector.message).await;
         let (plaintext, mut context) = decoded.unwrap_or_else(|| panic!("{}", vector.name));
         context.remove(PUBLIC_KEY_CONTEXT_KEY);
         assert_eq!(plaintext, vector.plaintext, "{}", vector.name);
@@ -58,6 +60,29 @@ async fn assert_decoded(file: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_from_python_are_decoded() {
     assert_decoded(PYTHON).await;
+}
+
+/// IVs that are not the sequence numbers, which every other implementation reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_with_other_ivs_are_decoded() {
+    assert_decoded(PYTHON_IVS).await;
+}
+
+#[test]
+fn version_1_messages_of_every_suite_are_named() {
+    let suites: HashSet<_> = vectors(PYTHON_VERSION_1)
+        .into_iter()
+        .map(|vector| {
+            let error = UnverifiedMessage::parse(&vector.message, Limits::default()).unwrap_err();
+            let Error::Version1 { suite: Some(suite) } = error else { panic!("{error:?}") };
+            assert_eq!(suite.to_be_bytes(), vector.message[2..4], "{}", vector.name);
+            let text = BASE64_STANDARD.encode(&vector.message);
+            let error = UnverifiedMessage::parse(text.as_bytes(), Limits::default()).unwrap_err();
+            assert_eq!(error, Error::Base64);
+            suite
+        })
+        .collect();
+    assert_eq!(suites.len(), 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]

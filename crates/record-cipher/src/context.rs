@@ -1,6 +1,6 @@
 //! The encryption context: the stream's name and nothing of the record.
 
-use std::collections::HashMap;
+use esdk_caching_cmm::EncryptionContext;
 
 use crate::error::CipherError;
 use crate::names::StreamName;
@@ -9,12 +9,9 @@ use crate::names::StreamName;
 /// that the record was encrypted for.
 pub const STREAM_CONTEXT_KEY: &str = "stream";
 
-/// An encryption context.
-pub(crate) type Context = HashMap<String, String>;
-
 /// Returns the encryption context of the stream's records.
-pub(crate) fn context_for(stream: &StreamName) -> Context {
-    Context::from([(STREAM_CONTEXT_KEY.to_owned(), stream.to_string())])
+pub(crate) fn context_for(stream: &StreamName) -> EncryptionContext {
+    EncryptionContext::from([(STREAM_CONTEXT_KEY.to_owned(), stream.to_string())])
 }
 
 /// Checks that `found`, the value of [`STREAM_CONTEXT_KEY`] in a message, names the stream.

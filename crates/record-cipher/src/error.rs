@@ -1,7 +1,8 @@
 //! Errors, and who must act on them.
 
 use crate::keys::InvalidKey;
-use crate::names::{RegionName, StreamName};
+use crate::kms::KmsError;
+use crate::names::StreamName;
 
 /// Who must act on an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,40 +42,18 @@ pub enum CipherError {
     /// AWS KMS failed, or could not be called.
     #[error(transparent)]
     Kms(#[from] KmsError),
+    /// AWS KMS refused to use the key, says the AWS Encryption SDK as the engine of the cipher.
+    #[error("the KMS key {0}")]
+    AwsEsdkKey(&'static str),
+    /// A call to AWS KMS failed in the AWS Encryption SDK as the engine of the cipher, which does
+    /// not tell the cause.
+    #[error(
+        "a call to AWS KMS failed for a reason that aws-esdk does not tell; engine 'native' does"
+    )]
+    AwsEsdkCall,
     /// The cipher failed in a way that says nothing about the record.
     #[error("the record cipher failed: {0}")]
     Internal(&'static str),
-}
-
-/// Failure of a call to AWS KMS.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("AWS KMS{} failed: {reason}", in_region(.region.as_ref()))]
-pub struct KmsError {
-    pub(crate) kind: ErrorKind,
-    pub(crate) region: Option<RegionName>,
-    pub(crate) reason: &'static str,
-}
-
-impl KmsError {
-    /// Returns who must act.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        self.kind
-    }
-
-    /// Returns the Region that was called, if it is known.
-    #[must_use]
-    pub fn region(&self) -> Option<&RegionName> {
-        self.region.as_ref()
-    }
-}
-
-/// Reason for which AWS KMS refuses a caller that lacks permission.
-pub(crate) const ACCESS_DENIED: &str =
-    "access was denied; check the caller's permissions and the key policy";
-
-fn in_region(region: Option<&RegionName>) -> String {
-    region.map(|region| format!(" in {region}")).unwrap_or_default()
 }
 
 fn or_none(stream: Option<&StreamName>) -> String {
@@ -82,13 +61,6 @@ fn or_none(stream: Option<&StreamName>) -> String {
 }
 
 impl CipherError {
-    /// Returns `true` if AWS KMS said that the caller lacks permission, which holds for every
-    /// record of the key.
-    #[must_use]
-    pub fn is_access_denied(&self) -> bool {
-        matches!(self, Self::Kms(KmsError { reason: ACCESS_DENIED, .. }))
-    }
-
     /// Returns who must act.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -98,7 +70,8 @@ impl CipherError {
             | Self::NotAuthentic
             | Self::NoUsableKey => ErrorKind::Record,
             Self::Kms(error) => error.kind(),
-            Self::Internal(_) => ErrorKind::Retryable,
+            Self::AwsEsdkKey(_) => ErrorKind::Operator,
+            Self::AwsEsdkCall | Self::Internal(_) => ErrorKind::Retryable,
         }
     }
 }
@@ -122,26 +95,33 @@ pub enum SetupError {
     /// A Region was needed and the configuration names none.
     #[error("{0} needs a Region, and none is configured; set AWS_REGION")]
     NoRegion(&'static str),
-    /// AWS KMS could not resolve an alias to a key.
-    #[error("cannot resolve '{alias}': {error}")]
-    Alias {
-        /// The alias, as it was given.
-        alias: String,
-        /// Failure of `kms:DescribeKey`.
-        error: KmsError,
-    },
+    /// An alias that is to decrypt could not be resolved to its key.
+    #[error(transparent)]
+    Alias(KmsError),
     /// The frame length is out of range.
     #[error("frame length {0} is out of range; it must be 1024 to 4294967295 bytes")]
     FrameLength(u64),
     /// A limit of the data key cache is out of range.
     #[error(transparent)]
     Cache(#[from] esdk_caching_cmm::BuildError),
-    /// The runtime cannot carry blocking calls.
-    #[error("a RecordCipher needs Tokio's multi-thread runtime")]
+    /// No data key could ever be made.
+    #[error("kms_concurrency is 0; it must be 1 or more")]
+    KmsConcurrency,
+    /// The engine is not part of this build.
+    #[error(
+        "engine 'aws-esdk' is not part of this build; build with the cargo feature 'aws-esdk', or \
+         use 'native'"
+    )]
+    MissingFeature,
+    /// The engine cannot encrypt for some of the Regions only.
+    #[error("engine 'aws-esdk' encrypts for all Regions only; use encrypt_for 'all', or 'native'")]
+    EncryptFor,
+    /// The runtime cannot carry the blocking calls of the engine.
+    #[error("engine 'aws-esdk' needs Tokio's multi-thread runtime")]
     Runtime,
-    /// The AWS Encryption SDK refused the keyring or its own self-test.
+    /// The AWS Encryption SDK, as the engine of the cipher, refused its setup.
     #[error("the AWS Encryption SDK could not be set up: {0}")]
-    Sdk(String),
+    AwsEsdk(String),
 }
 
 impl SetupError {
@@ -149,7 +129,7 @@ impl SetupError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Alias { error, .. } => error.kind(),
+            Self::Alias(error) => error.kind(),
             _ => ErrorKind::Operator,
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::arn::KmsArn;
 use crate::names::RegionName;
 
 /// The keys of a [`RecordCipher`](crate::RecordCipher).
@@ -24,8 +25,8 @@ pub enum Keys {
     /// Messages name their keys by ARN. An alias is therefore resolved to its key once, in
     /// [`build`](crate::RecordCipherBuilder::build), with `kms:DescribeKey`.
     Decrypt(Vec<KmsKeyId>),
-    /// Decrypts records that were encrypted under any key of these accounts in the Region of the
-    /// caller's configuration, as far as the caller has permission.
+    /// Decrypts records that were encrypted under any key of these accounts in the configured
+    /// Region, as far as the caller has permission.
     Discover {
         /// The AWS partition, such as `aws`.
         partition: String,
@@ -60,126 +61,50 @@ pub struct KmsKeyId(pub(crate) Id);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Id {
     AliasName(String),
-    AliasArn(Arn),
-    KeyArn(KeyArn),
+    /// Of a key or an alias, with its Region.
+    Arn(KmsArn, RegionName),
 }
 
 impl FromStr for KmsKeyId {
     type Err = InvalidKey;
 
     fn from_str(id: &str) -> Result<Self, InvalidKey> {
-        if let Some(alias) = id.strip_prefix("alias/") {
-            return match alias.is_empty() {
-                true => Err(InvalidKey::Id(id.to_owned())),
-                false => Ok(Self(Id::AliasName(id.to_owned()))),
-            };
+        let id = match id.strip_prefix("alias/") {
+            Some(name) => (!name.is_empty()).then(|| Id::AliasName(id.to_owned())),
+            None => parse_arn(id).map(|(arn, region)| Id::Arn(arn, region)),
         }
-        let arn = Arn::parse(id).ok_or_else(|| InvalidKey::Id(id.to_owned()))?;
-        Ok(Self(match arn.resource.split_once('/') {
-            Some(("alias", name)) if !name.is_empty() => Id::AliasArn(arn),
-            Some(("key", name)) if !name.is_empty() => Id::KeyArn(KeyArn(arn)),
-            _ => return Err(InvalidKey::Id(id.to_owned())),
-        }))
+        .ok_or_else(|| InvalidKey::Id(id.to_owned()))?;
+        Ok(Self(id))
     }
+}
+
+/// The specification takes any text for a Region and an account. Settings must be right.
+fn parse_arn(arn: &str) -> Option<(KmsArn, RegionName)> {
+    let arn = KmsArn::parse(arn).filter(|arn| is_account_id(&arn.account))?;
+    let region = arn.region.parse().ok()?;
+    Some((arn, region))
 }
 
 impl fmt::Display for KmsKeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Id::AliasName(name) => f.write_str(name),
-            Id::AliasArn(arn) => arn.fmt(f),
-            Id::KeyArn(key) => key.fmt(f),
+            Id::Arn(arn, _) => arn.fmt(f),
         }
     }
 }
 
 impl KmsKeyId {
-    /// The key's identifier in `region`. An alias and a multi-Region key may exist in any Region,
+    /// Returns the key's name in `region`. An alias and a multi-Region key may exist in any Region,
     /// another key only in its own.
     pub(crate) fn in_region(&self, region: &RegionName) -> Result<String, InvalidKey> {
         match &self.0 {
             Id::AliasName(name) => Ok(name.clone()),
-            Id::AliasArn(arn) => Ok(arn.in_region(region)),
-            Id::KeyArn(KeyArn(arn)) if arn.region == *region || arn.is_multi_region() => {
-                Ok(arn.in_region(region))
-            }
-            Id::KeyArn(KeyArn(arn)) => {
+            Id::Arn(arn, own) if arn.is_key() && !arn.is_multi_region_key() && own != region => {
                 Err(InvalidKey::OtherRegion { key: arn.to_string(), region: region.clone() })
             }
+            Id::Arn(arn, _) => Ok(arn.clone().in_region(region.as_str()).to_string()),
         }
-    }
-}
-
-/// The ARN of a KMS key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeyArn(Arn);
-
-impl FromStr for KeyArn {
-    type Err = InvalidKey;
-
-    fn from_str(arn: &str) -> Result<Self, InvalidKey> {
-        match arn.parse()? {
-            KmsKeyId(Id::KeyArn(key)) => Ok(key),
-            KmsKeyId(Id::AliasName(_) | Id::AliasArn(_)) => Err(InvalidKey::Id(arn.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for KeyArn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl KeyArn {
-    /// Returns the Region of the key.
-    pub(crate) fn region(&self) -> &RegionName {
-        &self.0.region
-    }
-}
-
-/// `arn:partition:kms:region:account:resource`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Arn {
-    partition: String,
-    region: RegionName,
-    account: String,
-    resource: String,
-}
-
-impl Arn {
-    pub(crate) fn region(&self) -> &RegionName {
-        &self.region
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let parts: Vec<_> = text.splitn(6, ':').collect();
-        let &["arn", partition, "kms", region, account, resource] = parts.as_slice() else {
-            return None;
-        };
-        let region: RegionName = region.parse().ok()?;
-        let owned = str::to_owned;
-        (!partition.is_empty() && is_account_id(account)).then(|| Self {
-            partition: owned(partition),
-            region,
-            account: owned(account),
-            resource: owned(resource),
-        })
-    }
-
-    fn is_multi_region(&self) -> bool {
-        self.resource.starts_with("key/mrk-")
-    }
-
-    fn in_region(&self, region: &RegionName) -> String {
-        Self { region: region.clone(), ..self.clone() }.to_string()
-    }
-}
-
-impl fmt::Display for Arn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { partition, region, account, resource } = self;
-        write!(f, "arn:{partition}:kms:{region}:{account}:{resource}")
     }
 }
 
@@ -230,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_key_is_refused() {
+    fn other_texts_are_refused() {
         for id in [
             "",
             "records",
@@ -251,14 +176,6 @@ mod tests {
         let moved = MULTI_REGION_KEY.replace("us-east-1", "eu-west-1");
         assert_eq!(in_ireland(MULTI_REGION_KEY).unwrap(), moved);
         assert!(matches!(in_ireland(KEY), Err(InvalidKey::OtherRegion { .. })));
-    }
-
-    #[test]
-    fn only_key_arns_are_key_arns() {
-        assert_eq!(KEY.parse::<KeyArn>().unwrap().to_string(), KEY);
-        for alias in ["alias/records", ALIAS, "1234"] {
-            assert_eq!(alias.parse::<KeyArn>(), Err(InvalidKey::Id(alias.to_owned())));
-        }
     }
 
     #[test]

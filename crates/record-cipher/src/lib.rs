@@ -7,33 +7,42 @@
 //! algorithm [`Suite`]. A [`RecordCipher`] caches data keys, so AWS KMS is called once per hundred
 //! records instead of once per record.
 //!
-//! Keyrings and materials are the AWS Encryption SDK's. Codec are encoded and decoded by
-//! [`esdk_message`], or by the SDK itself if the [`Engine`] is set so.
-//!
-//! It needs Tokio's multi-thread runtime: the AWS Encryption SDK blocks the thread that calls KMS.
+//! Messages are those of the AWS Encryption SDK, readable by its implementations in every language.
+//! Data keys come from AWS KMS, through keyrings that follow AWS's specification: see
+//! [`conformance`]. The cargo feature `aws-esdk` adds a second [`Engine`], the AWS Encryption SDK
+//! for Rust with its own keyrings.
 
 pub mod aggregate;
+mod arn;
+mod builder;
 mod cipher;
 mod codec;
 mod context;
 mod error;
 mod keyring;
 mod keys;
-mod kms_failure;
+mod kms;
+mod materials;
 mod names;
 mod options;
+mod raw_aes;
 mod record;
-mod regions;
 mod settings;
 mod stats;
 
-pub use cipher::{Encrypted, RecordCipher, RecordCipherBuilder};
+pub use builder::RecordCipherBuilder;
+pub use cipher::{Encrypted, RecordCipher};
 pub use context::STREAM_CONTEXT_KEY;
-pub use error::{CipherError, ErrorKind, KmsError, SetupError};
+pub use error::{CipherError, ErrorKind, SetupError};
 pub use esdk_caching_cmm::{CacheStats, CmmStats};
+pub use esdk_message::{InvalidSuite, Suite};
 pub use keys::{InvalidKey, Keys, KmsKeyId};
+pub use kms::KmsError;
 pub use names::{InvalidName, RegionName, StreamName};
-pub use options::{EncryptFor, Engine, InvalidOption, Suite};
+pub use options::{EncryptFor, Engine, InvalidOption};
 pub use record::{InvalidRecord, Record};
 pub use settings::DecryptSettings;
 pub use stats::{CipherStats, KmsStats};
+
+#[doc = include_str!("../CONFORMANCE.md")]
+pub mod conformance {}

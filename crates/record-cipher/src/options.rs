@@ -1,19 +1,7 @@
-//! Options that settings name: suite, engine, and the Regions to encrypt for.
+//! Options that settings name: the engine, and the Regions to encrypt for.
 
 use std::fmt;
 use std::str::FromStr;
-
-/// Algorithm suite to encrypt with: AES-256-GCM with HKDF-SHA512 and key commitment, with or
-/// without a signature. Both are decrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Suite {
-    /// Signed with ECDSA P-384, so principals that can only decrypt cannot forge records. The
-    /// default of the AWS Encryption SDK.
-    #[default]
-    Signed,
-    /// Not signed, and many times faster. Choose it if you trust readers as much as writers.
-    Unsigned,
-}
 
 /// Implementation that talks to AWS KMS and encodes and decodes messages. Every engine reads the
 /// messages of the others.
@@ -38,15 +26,6 @@ pub enum EncryptFor {
     Available,
 }
 
-impl fmt::Display for Suite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Signed => "signed",
-            Self::Unsigned => "unsigned",
-        })
-    }
-}
-
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -62,14 +41,6 @@ impl fmt::Display for EncryptFor {
             Self::All => "all",
             Self::Available => "available",
         })
-    }
-}
-
-impl FromStr for Suite {
-    type Err = InvalidOption;
-
-    fn from_str(name: &str) -> Result<Self, InvalidOption> {
-        find(name, [Self::Signed, Self::Unsigned])
     }
 }
 
@@ -125,7 +96,6 @@ mod tests {
 
     #[test]
     fn options_parse_from_the_names_that_they_print() {
-        check([(Suite::Signed, "signed"), (Suite::Unsigned, "unsigned")]);
         check([(Engine::Native, "native"), (Engine::AwsEsdk, "aws-esdk")]);
         check([(EncryptFor::All, "all"), (EncryptFor::Available, "available")]);
     }

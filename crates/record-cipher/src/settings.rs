@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use esdk_caching_cmm::DEFAULT_MAX_CONCURRENT_CALLS;
 
 use crate::cipher::RecordCipher;
 use crate::error::SetupError;
@@ -14,12 +15,14 @@ use crate::options::Engine;
 #[non_exhaustive]
 pub struct DecryptSettings {
     keys: Keys,
-    /// Implementation that talks to KMS and decodes messages; native by default.
+    /// Implementation that calls KMS and decodes messages; native by default.
     pub engine: Engine,
     /// Maximum number of data keys in the cache; 100 by default. Zero turns caching off.
     pub cache_capacity: usize,
     /// Maximum age of a cached data key; ten minutes by default.
     pub max_age: Duration,
+    /// Maximum number of data keys that are decrypted at once, 1 or more; 16 by default.
+    pub kms_concurrency: usize,
 }
 
 impl DecryptSettings {
@@ -44,6 +47,7 @@ impl DecryptSettings {
             engine: Engine::default(),
             cache_capacity: 100,
             max_age: Duration::from_secs(600),
+            kms_concurrency: DEFAULT_MAX_CONCURRENT_CALLS,
         }
     }
 
@@ -56,6 +60,7 @@ impl DecryptSettings {
             .engine(self.engine)
             .cache_capacity(self.cache_capacity)
             .max_age(self.max_age)
+            .kms_concurrency(self.kms_concurrency)
             .build()
             .await
     }

@@ -52,6 +52,10 @@ impl KmsMeter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(crate) fn errors(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).errors
+    }
+
     fn count(&self, latency: Duration, failed: bool) {
         let mut stats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         stats.calls += 1;

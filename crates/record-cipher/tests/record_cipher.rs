@@ -6,9 +6,6 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kms::config::{Credentials, SharedCredentialsProvider};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-
 use record_cipher::{
     CipherError, Engine, ErrorKind, Keys, RecordCipher, RecordCipherBuilder, SetupError,
     StreamName, Suite,
@@ -42,19 +39,25 @@ async fn cipher() -> RecordCipher {
     raw_aes(1).build().await.unwrap()
 }
 
-const ENGINES: [Engine; 2] = [Engine::Native, Engine::AwsEsdk];
+/// Every engine of this build.
+const ENGINES: &[Engine] = match cfg!(feature = "aws-esdk") {
+    true => &[Engine::Native, Engine::AwsEsdk],
+    false => &[Engine::Native],
+};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_come_back_for_both_suites_between_both_engines() {
+async fn every_engine_reads_records_of_every_engine_in_both_suites() {
     for suite in [Suite::Signed, Suite::Unsigned] {
-        let engine = |engine| raw_aes(1).suite(suite).engine(engine).frame_length(1024).build();
-        let [native, vendor] = ENGINES.map(engine);
-        let (native, vendor) = (native.await.unwrap(), vendor.await.unwrap());
+        let mut ciphers = Vec::new();
+        for engine in ENGINES {
+            let builder = raw_aes(1).suite(suite).engine(*engine).frame_length(1024);
+            ciphers.push(builder.build().await.unwrap());
+        }
         for plaintext in [b"".as_slice(), b"x", PLAINTEXT, &[7; 100_000]] {
-            for writer in [&native, &vendor] {
+            for writer in &ciphers {
                 let message =
                     writer.encrypt(&stream("records"), plaintext.to_vec()).await.unwrap().message;
-                for reader in [&native, &vendor] {
+                for reader in &ciphers {
                     let decrypted = reader.decrypt(&stream("records"), message.clone()).await;
                     assert_eq!(decrypted.unwrap(), plaintext);
                 }
@@ -65,7 +68,7 @@ async fn records_come_back_for_both_suites_between_both_engines() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_largest_record_of_kinesis_in_the_smallest_frames_comes_back() {
-    for engine in ENGINES {
+    for &engine in ENGINES {
         let builder = raw_aes(1).suite(Suite::Unsigned).engine(engine).frame_length(1024);
         let cipher = builder.build().await.unwrap();
         let plaintext = vec![7; 10 << 20];
@@ -74,8 +77,9 @@ async fn the_largest_record_of_kinesis_in_the_smallest_frames_comes_back() {
     }
 }
 
+#[cfg(feature = "aws-esdk")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_of_too_many_frames_for_the_vendor_is_refused_before_it_is_decrypted() {
+async fn a_message_of_too_many_frames_for_aws_esdk_is_refused_before_it_is_decrypted() {
     let cipher = raw_aes(1).engine(Engine::AwsEsdk).build().await.unwrap();
     let mut message = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap().message;
     let frame_length = 4096_u32.to_be_bytes();
@@ -119,7 +123,7 @@ async fn a_changed_stream_name_does_not_pass() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_messages_are_permanent_errors_without_content() {
-    for engine in ENGINES {
+    for &engine in ENGINES {
         damaged_messages_are_refused_by(engine).await;
     }
 }
@@ -168,66 +172,6 @@ async fn one_data_key_per_hundred_records_and_stream() {
     assert_eq!(cipher.stats().data_keys.calls, 3);
 }
 
-/// The endpoint of a KMS that answers every request like this.
-async fn kms_that_answers(status: u16, error_type: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let body = format!(r#"{{"__type":"{error_type}","message":"marker-of-the-body"}}"#);
-    let response = format!(
-        "HTTP/1.1 {status} Answer\r\nx-amzn-errortype: {error_type}\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
-        body.len()
-    );
-    tokio::spawn(async move {
-        while let Ok((mut connection, _)) = listener.accept().await {
-            // The requests are small: one read takes a whole one.
-            assert!(connection.read(&mut [0; 16384]).await.unwrap() > 0);
-            connection.write_all(response.as_bytes()).await.unwrap();
-        }
-    });
-    endpoint
-}
-
-fn encrypting(endpoint: &str) -> RecordCipherBuilder {
-    let keys = Keys::Encrypt {
-        key: "alias/records".parse().unwrap(),
-        regions: vec!["us-east-1".parse().unwrap(), "eu-west-1".parse().unwrap()],
-    };
-    RecordCipher::builder(keys, &sdk_config(endpoint))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn failures_of_kms_name_the_region_and_who_must_act() {
-    use ErrorKind::{Operator, Retryable};
-    for (status, error_type, kind, reason) in [
-        (400, "ThrottlingException", Retryable, "throttling"),
-        (500, "InternalFailure", Retryable, "answered with an error"),
-        (500, "KMSInternalException", Retryable, "internal failure"),
-        (400, "AccessDeniedException", Operator, "access was denied"),
-        (400, "DisabledException", Operator, "the key is disabled"),
-        (400, "NotFoundException", Operator, "the key does not exist"),
-    ] {
-        let kms = kms_that_answers(status, error_type).await;
-        for engine in ENGINES {
-            let cipher = encrypting(&kms).engine(engine).build().await.unwrap();
-            let result = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await;
-            let error = result.unwrap_err();
-            assert_eq!(error.kind(), kind, "{error}");
-            let text = error.to_string();
-            assert!(text.contains("us-east-1") && text.contains(reason), "{text}");
-            assert!(!format!("{error:?} {error}").contains("marker"));
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unreachable_kms_is_retryable() {
-    let cipher = encrypting(NOWHERE).build().await.unwrap();
-    let error = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Retryable);
-    assert!(error.to_string().starts_with("AWS KMS in us-east-1 failed"), "{error}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_checked_when_built() {
     let refused =
@@ -236,6 +180,7 @@ async fn settings_are_checked_when_built() {
     assert!(refused(raw_aes(1).frame_length(1 << 32)).await.contains("1024 to 4294967295"));
     assert!(refused(raw_aes(1).max_messages(0)).await.contains("max_messages is 0"));
     assert!(refused(raw_aes(1).max_age(Duration::ZERO)).await.contains("max_age"));
+    assert!(refused(raw_aes(1).kms_concurrency(0)).await.contains("kms_concurrency is 0"));
 
     let with_keys = |keys| RecordCipher::builder(keys, &sdk_config(NOWHERE));
     let encrypt = |key: &str, regions: &[&str]| {
@@ -249,7 +194,7 @@ async fn settings_are_checked_when_built() {
     assert!(refused(encrypt("alias/a", &[])).await.contains("list of Regions is empty"));
     let elsewhere = encrypt("arn:aws:kms:us-east-1:000000000000:key/1", &["eu-west-1"]);
     assert!(refused(elsewhere).await.contains("does not exist in eu-west-1"));
-    assert!(refused(with_keys(Keys::Decrypt(vec![]))).await.contains("key ARNs is empty"));
+    assert!(refused(with_keys(Keys::Decrypt(vec![]))).await.contains("list of keys is empty"));
     let discover = |accounts: &[&str]| {
         with_keys(Keys::Discover {
             partition: "aws".to_owned(),
@@ -262,6 +207,52 @@ async fn settings_are_checked_when_built() {
 }
 
 #[tokio::test]
-async fn a_current_thread_runtime_is_refused() {
-    assert!(matches!(raw_aes(1).build().await, Err(SetupError::Runtime)));
+async fn discovery_and_alias_names_need_a_region() {
+    let mut config = sdk_config(NOWHERE).into_builder();
+    config.set_region(None);
+    let config = config.build();
+    let accounts = vec!["000000000000".to_owned()];
+    let discovery = Keys::Discover { partition: "aws".to_owned(), accounts };
+    let alias = Keys::Decrypt(vec!["alias/records".parse().unwrap()]);
+    for (keys, what) in [(discovery, "key discovery"), (alias, "an alias name")] {
+        let error = RecordCipher::builder(keys, &config).build().await.unwrap_err();
+        assert!(matches!(error, SetupError::NoRegion(_)), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn keys_for_decryption_do_not_encrypt() {
+    let arn = "arn:aws:kms:eu-west-1:000000000000:key/1";
+    let accounts = vec!["000000000000".to_owned()];
+    for keys in [
+        Keys::Decrypt(vec![arn.parse().unwrap()]),
+        Keys::Discover { partition: "aws".to_owned(), accounts },
+    ] {
+        let cipher = RecordCipher::builder(keys, &sdk_config(NOWHERE)).build().await.unwrap();
+        let error = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap_err();
+        assert!(error.to_string().contains("for decryption only"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_native_engine_runs_on_any_runtime() {
+    let cipher = cipher().await;
+    let message = cipher.encrypt(&stream("records"), PLAINTEXT.to_vec()).await.unwrap().message;
+    assert_eq!(cipher.decrypt(&stream("records"), message).await.unwrap(), PLAINTEXT);
+}
+
+#[cfg(feature = "aws-esdk")]
+#[tokio::test]
+async fn the_aws_esdk_engine_needs_the_multi_thread_runtime() {
+    let error = raw_aes(1).engine(Engine::AwsEsdk).build().await.unwrap_err();
+    assert!(matches!(error, SetupError::Runtime), "{error}");
+}
+
+#[cfg(not(feature = "aws-esdk"))]
+#[tokio::test]
+async fn an_engine_that_is_not_built_in_is_refused_with_the_feature() {
+    let error = raw_aes(1).engine(Engine::AwsEsdk).build().await.unwrap_err();
+    assert!(matches!(error, SetupError::MissingFeature), "{error}");
+    assert!(error.to_string().contains("cargo feature 'aws-esdk'"), "{error}");
 }

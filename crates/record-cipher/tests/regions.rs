@@ -8,8 +8,8 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_kms::config::{Credentials, SharedCredentialsProvider};
 use fake_aws::{FakeAws, Fault, Operation, Rule, RuleId, Service, kms_key_arn};
 use record_cipher::{
-    CipherError, EncryptFor, Encrypted, ErrorKind, Keys, RecordCipher, RecordCipherBuilder,
-    StreamName,
+    CipherError, DecryptSettings, EncryptFor, Encrypted, ErrorKind, Keys, RecordCipher,
+    RecordCipherBuilder, StreamName,
 };
 
 const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-northeast-1"];
@@ -73,7 +73,7 @@ async fn for_all_regions_the_loss_of_one_fails_the_record_by_name() {
     for region in REGIONS {
         let outage = outage(&aws, region);
         let error = encrypt(&encrypting(&aws).build().await.unwrap()).await.unwrap_err();
-        assert!(error.to_string().starts_with(&format!("AWS KMS in {region} failed")), "{error}");
+        assert!(error.to_string().starts_with(&format!("AWS KMS in {region}: ")), "{error}");
         aws.faults().lift(outage);
     }
 }
@@ -185,4 +185,40 @@ async fn a_call_that_is_cut_off_is_counted_too() {
     assert_eq!((kms.calls, kms.errors), (1, 1));
     let latency = *kms.latencies.keys().next().unwrap();
     assert!(latency >= Duration::from_millis(4900), "{latency:?}");
+}
+
+#[tokio::test]
+async fn readers_resolve_an_alias_once_and_a_key_arn_never() {
+    let aws = FakeAws::start().await.unwrap();
+    let message = encrypt(&encrypting(&aws).build().await.unwrap()).await.unwrap().message;
+    let region = REGIONS[1];
+    let mut config = config(&aws).into_builder();
+    config.set_region(aws_config::Region::new(region));
+    let config = config.build();
+    let alias_arn = format!("arn:aws:kms:{region}:000000000000:{ALIAS}");
+    for (key, lookups) in [(ALIAS.to_owned(), 1), (alias_arn, 2), (kms_key_arn(region, ALIAS), 2)] {
+        let settings = DecryptSettings::with_keys(vec![key.parse().unwrap()]);
+        let cipher = settings.build(&config).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(cipher.decrypt(&stream(), message.clone()).await.unwrap(), b"{}");
+        }
+        assert_eq!(aws.faults().calls(region, Operation::DescribeKey).calls, lookups, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_multi_region_key_encrypts_in_every_region_and_any_replica_decrypts() {
+    let aws = FakeAws::start().await.unwrap();
+    let key = |region: &str| format!("arn:aws:kms:{region}:000000000000:key/mrk-1234");
+    let keys = Keys::Encrypt {
+        key: key(REGIONS[0]).parse().unwrap(),
+        regions: vec![REGIONS[1].parse().unwrap()],
+    };
+    let cipher = RecordCipher::builder(keys, &config(&aws)).build().await.unwrap();
+    let message = encrypt(&cipher).await.unwrap().message;
+    for region in REGIONS {
+        let keys = Keys::Decrypt(vec![key(region).parse().unwrap()]);
+        let cipher = RecordCipher::builder(keys, &config(&aws)).build().await.unwrap();
+        assert_eq!(cipher.decrypt(&stream(), message.clone()).await.unwrap(), b"{}", "{region}");
+    }
 }

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use record_cipher::ErrorKind;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::builder::MAX_NAME_BYTES;
+use crate::key_attributes::{KeyAttribute, KeyType};
 use crate::number::{Decimal, OutOfRange};
-use crate::table::{Item, KeyAttribute, KeyType};
+use crate::table::Item;
 
 /// DynamoDB's limit on the size of an item, in bytes as DynamoDB counts them.
 const MAX_ITEM_BYTES: usize = 400 << 10;
@@ -16,27 +17,32 @@ const MAX_ITEM_BYTES: usize = 400 << 10;
 const MAX_DEPTH: usize = 32;
 /// DynamoDB's limits on the values of the partition key and of the sort key, in bytes.
 const MAX_KEY_BYTES: [usize; 2] = [2048, 1024];
-/// DynamoDB's limit on the name of an attribute, in bytes.
-const MAX_NAME_BYTES: usize = 65_535;
+/// Characters of an attribute's path that a reason shows.
+const MAX_SHOWN_CHARACTERS: usize = 128;
 
 /// Why a record cannot be an item of the table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{problem}", attribute(.path))]
-pub struct ItemError {
+#[error("{}{reason}", attribute(.path))]
+pub(crate) struct InvalidItem {
     /// The attribute, as in `a.b[3]`; empty for the record as a whole.
-    pub path: String,
+    pub(crate) path: String,
     /// What is wrong with it.
-    pub problem: Problem,
+    pub(crate) reason: InvalidItemReason,
 }
 
+/// Names may come from the record, so they are cut off and escaped.
 fn attribute(path: &str) -> String {
-    if path.is_empty() { String::new() } else { format!("attribute {path}: ") }
+    if path.is_empty() {
+        return String::new();
+    }
+    let shown = path.chars().take(MAX_SHOWN_CHARACTERS).flat_map(char::escape_debug);
+    let end = if path.chars().count() > MAX_SHOWN_CHARACTERS { "…" } else { "" };
+    format!("attribute {}{end}: ", shown.collect::<String>())
 }
 
 /// What DynamoDB would not accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Problem {
+pub(crate) enum InvalidItemReason {
     /// A number has too many digits.
     #[error("the number has more than 38 significant digits")]
     Digits,
@@ -46,10 +52,10 @@ pub enum Problem {
     /// An attribute's name is empty or too long.
     #[error("the name of an attribute must have 1 to 65535 bytes")]
     Name,
-    /// Maps and lists lie too deep in each other.
+    /// Maps and lists are nested too deeply.
     #[error("it is nested deeper than 32 levels")]
     Depth,
-    /// A key attribute of the table is not there.
+    /// A key attribute of the table is missing.
     #[error("the table's key attribute is missing")]
     MissingKey,
     /// A key attribute has another type than the table's.
@@ -58,7 +64,7 @@ pub enum Problem {
     /// A key attribute is empty or too long.
     #[error("the value of this key attribute must have 1 to {0} bytes")]
     KeyLength(usize),
-    /// The version attribute is not there.
+    /// The version attribute is missing.
     #[error("the version attribute is missing")]
     MissingVersion,
     /// The version attribute has another type or form.
@@ -66,20 +72,15 @@ pub enum Problem {
         "the version attribute must be a number, or a time such as 2026-01-31T12:00:00.000Z (YYYY-MM-DDTHH:MM:SS.sssZ)"
     )]
     VersionType,
-    /// A text has an escape that is no character.
+    /// The record has the attribute that the consumer sets.
+    #[error("the consumer sets this attribute (VERSION_FROM=sequence-number); rename the record's")]
+    VersionPresent,
+    /// A text contains an unpaired surrogate.
     #[error("the text is not valid Unicode")]
     Text,
     /// The item is too large.
     #[error("the item has {0} bytes; a table takes 409600")]
     Size(usize),
-}
-
-impl ItemError {
-    /// Always permanent: the record will never fit.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        ErrorKind::Record
-    }
 }
 
 /// Identifies an item: the values of its key attributes.
@@ -91,38 +92,41 @@ pub(crate) enum KeyValue {
     Number(Decimal),
 }
 
-/// The item that a record is, a JSON object, and its key.
-pub(crate) fn to_item(
-    record: &RawValue,
-    schema: &[KeyAttribute],
-) -> Result<(ItemKey, Item), ItemError> {
+/// Converts a JSON object to an item. Returns the item's size, in bytes as DynamoDB counts them.
+pub(crate) fn to_item(record: &RawValue) -> Result<(Item, usize), InvalidItem> {
     let mut conversion = Conversion::default();
     let item = conversion.map(record)?;
-    if conversion.size > MAX_ITEM_BYTES {
-        return Err(conversion.error(Problem::Size(conversion.size)));
-    }
-    let key = key_of(&item, schema)?;
-    Ok((key, item))
+    check_size(conversion.size)?;
+    Ok((item, conversion.size))
 }
 
-/// The key of an item.
-pub(crate) fn key_of(item: &Item, schema: &[KeyAttribute]) -> Result<ItemKey, ItemError> {
+/// # Errors
+/// The item is larger than DynamoDB's limit.
+pub(crate) fn check_size(size: usize) -> Result<(), InvalidItem> {
+    match size > MAX_ITEM_BYTES {
+        true => Err(InvalidItem { path: String::new(), reason: InvalidItemReason::Size(size) }),
+        false => Ok(()),
+    }
+}
+
+/// Returns the key of an item.
+pub(crate) fn key_of(item: &Item, schema: &[KeyAttribute]) -> Result<ItemKey, InvalidItem> {
     schema.iter().zip(MAX_KEY_BYTES).map(|(key, limit)| key_value(item, key, limit)).collect()
 }
 
-fn key_value(item: &Item, key: &KeyAttribute, limit: usize) -> Result<KeyValue, ItemError> {
-    let error = |problem| ItemError { path: key.name.clone(), problem };
-    let value = item.get(&key.name).ok_or_else(|| error(Problem::MissingKey))?;
+fn key_value(item: &Item, key: &KeyAttribute, limit: usize) -> Result<KeyValue, InvalidItem> {
+    let error = |reason| InvalidItem { path: key.name.clone(), reason };
+    let value = item.get(&key.name).ok_or_else(|| error(InvalidItemReason::MissingKey))?;
     match (key.key_type, value) {
         (KeyType::Text, AttributeValue::S(text)) if (1..=limit).contains(&text.len()) => {
             Ok(KeyValue::Text(text.clone()))
         }
-        (KeyType::Text, AttributeValue::S(_)) => Err(error(Problem::KeyLength(limit))),
+        (KeyType::Text, AttributeValue::S(_)) => Err(error(InvalidItemReason::KeyLength(limit))),
         (KeyType::Number, AttributeValue::N(number)) => {
             Decimal::of_json(number).map(KeyValue::Number).map_err(|reason| error(reason.into()))
         }
-        (KeyType::Text, _) => Err(error(Problem::KeyType("string"))),
-        (KeyType::Number, _) => Err(error(Problem::KeyType("number"))),
+        (KeyType::Text, _) => Err(error(InvalidItemReason::KeyType("string"))),
+        (KeyType::Number, _) => Err(error(InvalidItemReason::KeyType("number"))),
     }
 }
 
@@ -139,13 +143,13 @@ enum Step {
 }
 
 impl Conversion {
-    fn map(&mut self, json: &RawValue) -> Result<Item, ItemError> {
+    fn map(&mut self, json: &RawValue) -> Result<Item, InvalidItem> {
         let map: HashMap<String, &RawValue> = self.parse(json)?;
         let mut attributes = HashMap::with_capacity(map.len());
         for (name, value) in map {
             let value = self.inside(Step::Name(name.clone()), |inner| {
                 if !(1..=MAX_NAME_BYTES).contains(&name.len()) {
-                    return Err(inner.error(Problem::Name));
+                    return Err(inner.error(InvalidItemReason::Name));
                 }
                 inner.size += name.len();
                 inner.value(value)
@@ -156,9 +160,9 @@ impl Conversion {
     }
 
     /// Sizes are from the Amazon DynamoDB developer guide, item sizes and formats.
-    fn value(&mut self, json: &RawValue) -> Result<AttributeValue, ItemError> {
+    fn value(&mut self, json: &RawValue) -> Result<AttributeValue, InvalidItem> {
         if self.path.len() > MAX_DEPTH {
-            return Err(self.error(Problem::Depth));
+            return Err(self.error(InvalidItemReason::Depth));
         }
         match json.get() {
             "null" => {
@@ -189,7 +193,7 @@ impl Conversion {
         }
     }
 
-    fn list(&mut self, json: &RawValue) -> Result<AttributeValue, ItemError> {
+    fn list(&mut self, json: &RawValue) -> Result<AttributeValue, InvalidItem> {
         let list: Vec<&RawValue> = self.parse(json)?;
         self.size += 3 + list.len();
         let element = |(at, value)| self.inside(Step::Index(at), |inner| inner.value(value));
@@ -198,22 +202,22 @@ impl Conversion {
     }
 
     /// Of a value that is known to be JSON, so that only its texts can be wrong.
-    fn parse<'a, T: Deserialize<'a>>(&self, json: &'a RawValue) -> Result<T, ItemError> {
-        serde_json::from_str(json.get()).map_err(|_| self.error(Problem::Text))
+    fn parse<'a, T: Deserialize<'a>>(&self, json: &'a RawValue) -> Result<T, InvalidItem> {
+        serde_json::from_str(json.get()).map_err(|_| self.error(InvalidItemReason::Text))
     }
 
     fn inside<T>(
         &mut self,
         step: Step,
-        convert: impl FnOnce(&mut Self) -> Result<T, ItemError>,
-    ) -> Result<T, ItemError> {
+        convert: impl FnOnce(&mut Self) -> Result<T, InvalidItem>,
+    ) -> Result<T, InvalidItem> {
         self.path.push(step);
         let converted = convert(self);
         self.path.pop();
         converted
     }
 
-    fn error(&self, problem: Problem) -> ItemError {
+    fn error(&self, reason: InvalidItemReason) -> InvalidItem {
         let mut path = String::new();
         for step in &self.path {
             match step {
@@ -222,15 +226,15 @@ impl Conversion {
                 Step::Name(name) => path += &format!(".{name}"),
             }
         }
-        ItemError { path, problem }
+        InvalidItem { path, reason }
     }
 }
 
-impl From<OutOfRange> for Problem {
+impl From<OutOfRange> for InvalidItemReason {
     fn from(reason: OutOfRange) -> Self {
         match reason {
-            OutOfRange::Digits => Problem::Digits,
-            OutOfRange::Magnitude => Problem::Magnitude,
+            OutOfRange::Digits => InvalidItemReason::Digits,
+            OutOfRange::Magnitude => InvalidItemReason::Magnitude,
         }
     }
 }
@@ -249,11 +253,16 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    fn convert(json: &str) -> Result<(ItemKey, Item), ItemError> {
-        to_item(raw(json), &schema(&[("id", KeyType::Text)]))
+    fn convert(json: &str) -> Result<(ItemKey, Item), InvalidItem> {
+        with_key(json, &schema(&[("id", KeyType::Text)]))
     }
 
-    fn problem(json: &str) -> String {
+    fn with_key(json: &str, schema: &[KeyAttribute]) -> Result<(ItemKey, Item), InvalidItem> {
+        let (item, _) = to_item(raw(json))?;
+        Ok((key_of(&item, schema)?, item))
+    }
+
+    fn reason(json: &str) -> String {
         convert(json).unwrap_err().to_string()
     }
 
@@ -289,22 +298,32 @@ mod tests {
     fn problems_are_named_with_their_path() {
         let long = "1".repeat(39);
         assert_eq!(
-            problem(&format!(r#"{{"id":"1","a":{{"b":[0,{long}]}}}}"#)),
+            reason(&format!(r#"{{"id":"1","a":{{"b":[0,{long}]}}}}"#)),
             "attribute a.b[1]: the number has more than 38 significant digits"
         );
         assert_eq!(
-            problem(r#"{"id":"1","a":[1e126]}"#),
+            reason(r#"{"id":"1","a":[1e126]}"#),
             "attribute a[0]: the number is outside 1E-130 to 9.9E+125"
         );
-        assert!(problem(r#"{"id":"1","a":{"":1}}"#).contains("name of an attribute"));
+        assert!(reason(r#"{"id":"1","a":{"":1}}"#).contains("name of an attribute"));
         assert_eq!(
-            problem(r#"{"id":"1","a":"\ud800"}"#),
+            reason(r#"{"id":"1","a":"\ud800"}"#),
             "attribute a: the text is not valid Unicode"
         );
-        assert_eq!(problem("{}"), "attribute id: the table's key attribute is missing");
-        assert!(problem(r#"{"id":5}"#).contains("must be a string"));
-        assert!(problem(r#"{"id":""}"#).contains("1 to 2048 bytes"));
-        assert!(problem(&format!(r#"{{"id":"{}"}}"#, "x".repeat(2049))).contains("2048"));
+        assert_eq!(reason("{}"), "attribute id: the table's key attribute is missing");
+        assert!(reason(r#"{"id":5}"#).contains("must be a string"));
+        assert!(reason(r#"{"id":""}"#).contains("1 to 2048 bytes"));
+        assert!(reason(&format!(r#"{{"id":"{}"}}"#, "x".repeat(2049))).contains("2048"));
+    }
+
+    #[test]
+    fn long_and_odd_names_are_cut_off_and_escaped() {
+        let shown = reason(&format!(r#"{{"id":"1","{}":1e999}}"#, "x".repeat(65_535)));
+        assert!(shown.starts_with(&format!("attribute {}…: ", "x".repeat(128))), "{shown}");
+        let deep = "{\"abcdefghi\":".repeat(30);
+        let shown = reason(&format!(r#"{{"id":"1","a":{deep}1e999{}}}"#, "}".repeat(30)));
+        assert!(shown.contains("…: the number is outside"), "{shown}");
+        assert!(reason(r#"{"id":"1","a\nb":1e999}"#).starts_with(r"attribute a\nb: "));
     }
 
     #[test]
@@ -313,7 +332,7 @@ mod tests {
             format!(r#"{{"id":"1","a":{}1{}}}"#, "[".repeat(levels), "]".repeat(levels))
         };
         assert!(convert(&nested(31)).is_ok());
-        assert!(problem(&nested(32)).ends_with("nested deeper than 32 levels"));
+        assert!(reason(&nested(32)).ends_with("nested deeper than 32 levels"));
     }
 
     #[test]
@@ -321,17 +340,17 @@ mod tests {
         // "id" and "1" have 3 bytes, "a" has 1.
         let of_size = |size: usize| format!(r#"{{"id":"1","a":"{}"}}"#, "x".repeat(size - 4));
         assert!(convert(&of_size(409_600)).is_ok());
-        assert_eq!(problem(&of_size(409_601)), "the item has 409601 bytes; a table takes 409600");
+        assert_eq!(reason(&of_size(409_601)), "the item has 409601 bytes; a table takes 409600");
     }
 
     #[test]
     fn equal_numbers_are_the_same_key() {
         let schema = schema(&[("id", KeyType::Number), ("at", KeyType::Text)]);
-        let key = |json| to_item(raw(json), &schema).unwrap().0;
+        let key = |json| with_key(json, &schema).unwrap().0;
         assert_eq!(key(r#"{"id":1,"at":"a"}"#), key(r#"{"id":1.0e0,"at":"a"}"#));
         assert_ne!(key(r#"{"id":1,"at":"a"}"#), key(r#"{"id":1,"at":"b"}"#));
         let long_sort_key = format!(r#"{{"id":1,"at":"{}"}}"#, "x".repeat(1025));
-        let error = to_item(raw(&long_sort_key), &schema).unwrap_err();
-        assert_eq!(error.problem, Problem::KeyLength(1024));
+        let error = with_key(&long_sort_key, &schema).unwrap_err();
+        assert_eq!(error.reason, InvalidItemReason::KeyLength(1024));
     }
 }

@@ -1,32 +1,62 @@
 //! The `record-consumer` Lambda function: decrypts the records of a Kinesis stream and writes them
 //! to a DynamoDB table.
 //!
-//! [`Consumer::handle`] is the way of a batch: decrypt, check the stream, read the JSON, turn it
-//! into items, keep the best item of each key, write. Every record ends in one of three ways:
-//! written (or superseded by a newer one of its key), stored in the [`Quarantine`], or reported
-//! back to Lambda by its sequence number.
+//! [`Consumer::handle`] handles a batch: it decrypts messages, checks their stream, converts records
+//! to items, and writes the best item of each key. Every Kinesis record ends in one of three ways:
+//! it is written (or superseded by a newer one of its key), stored in the [`Quarantine`], or reported
+//! to Lambda as a batch item failure.
+//!
+//! Lambda continues with the first record that was reported. The consumer therefore works in the
+//! order of the batch, one window of records after the other, so that each invocation makes
+//! progress as far as KMS, the table and the time allow.
+//!
+//! ```no_run
+//! use record_cipher::DecryptSettings;
+//! use record_consumer::{Consumer, DynamoDbTable, S3Quarantine};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = aws_config::load_from_env().await;
+//! let key = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab".parse()?;
+//! let cipher = DecryptSettings::with_keys(vec![key]).build(&config).await?;
+//! let table = DynamoDbTable::new(&config, "items")?;
+//! let consumer = Consumer::builder(cipher, table, "id:S".parse()?)
+//!     .quarantine(S3Quarantine::new(&config, &"quarantine-1a2b3c".parse()?))
+//!     .version_attribute("revision")
+//!     .build()?;
+//! # drop(consumer);
+//! # Ok(())
+//! # }
+//! ```
 
-mod candidates;
+mod attempt;
+mod builder;
 mod consumer;
-mod content;
-mod deadline;
+mod event;
 mod failure;
 mod item;
+mod key_attributes;
+mod mistake;
 mod number;
+mod pace;
+mod pending_writes;
 mod quarantine;
+mod reader;
 mod s3;
-mod settings;
+mod schema;
 mod stats;
 mod table;
 mod traces;
 mod version;
-mod write;
+mod wire_size;
+mod writer;
 
+pub use builder::{ConsumerBuilder, SetupError};
 pub use consumer::Consumer;
-pub use failure::RecordFailure;
-pub use item::{ItemError, Problem};
-pub use quarantine::{NotStored, Quarantine};
-pub use s3::{BucketName, InvalidBucketName};
-pub use settings::{ConsumerSettings, InvalidKeyAttributes, KeyAttributes, OrEmpty};
+pub use event::Event;
+pub use key_attributes::{InvalidKeyAttributes, KeyAttribute, KeyAttributes, KeyType};
+pub use quarantine::Quarantine;
+pub use reader::Decrypt;
+pub use s3::{BucketName, InvalidBucketName, S3Quarantine};
 pub use stats::ConsumerStats;
-pub use table::{Item, KeyAttribute, KeyType, Put, Table, TableError, WriteError};
+pub use table::{DynamoDbTable, Item, PutOutcome, Table};
+pub use version::{InvalidVersionFrom, VersionFrom};

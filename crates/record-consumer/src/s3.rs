@@ -1,14 +1,17 @@
 //! The quarantine in an S3 bucket.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_outcome::{Failure, Service};
+use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use futures::future::{BoxFuture, FutureExt};
 
-use crate::quarantine::{NotStored, Quarantine};
+use crate::quarantine::Quarantine;
 
 /// The name of an S3 bucket: 3 to 63 of `a-z 0-9 . -`.
 ///
@@ -32,7 +35,7 @@ impl FromStr for BucketName {
     }
 }
 
-/// A text that is no name of a bucket.
+/// Text that is not the name of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "give the name of an S3 bucket, without s3://: 3 to 63 lower-case letters, digits, '.' and \
@@ -40,40 +43,50 @@ impl FromStr for BucketName {
 )]
 pub struct InvalidBucketName;
 
-/// A bucket that keeps records.
+/// A quarantine in an S3 bucket.
 #[derive(Debug, Clone)]
-pub(crate) struct Bucket {
-    client: aws_sdk_s3::Client,
+pub struct S3Quarantine {
+    client: Client,
     name: String,
 }
 
-impl Bucket {
-    pub(crate) fn new(config: &SdkConfig, name: &BucketName) -> Self {
-        // S3 has a host name for each bucket. Another server that AWS_ENDPOINT_URL names, such as a
-        // local AWS, has one host name only, and so the bucket goes into the path.
-        let has_own_endpoint = config.endpoint_url().is_some();
-        let config = Builder::from(config).force_path_style(has_own_endpoint).build();
-        Self { client: aws_sdk_s3::Client::from_conf(config), name: name.0.clone() }
+impl S3Quarantine {
+    /// Creates a client of the bucket. Makes no AWS calls.
+    ///
+    /// S3 has a host name for each bucket. If `config` names an endpoint of its own, such as that of a
+    /// local AWS, the bucket goes into the path instead.
+    #[must_use]
+    pub fn new(config: &SdkConfig, name: &BucketName) -> Self {
+        let client = client(config, config.endpoint_url().is_some());
+        Self { client, name: name.0.clone() }
+    }
+
+    /// The same for an endpoint that `config` has for S3 alone (`AWS_ENDPOINT_URL_S3`).
+    #[must_use]
+    pub fn with_path_style(config: &SdkConfig, name: &BucketName) -> Self {
+        Self { client: client(config, true), name: name.0.clone() }
     }
 }
 
-impl Quarantine for Bucket {
-    fn store(&self, key: String, document: Vec<u8>) -> BoxFuture<'_, Result<(), NotStored>> {
+fn client(config: &SdkConfig, force_path_style: bool) -> Client {
+    // The consumer repeats requests itself. The SDK's one retry corrects the clock.
+    let retries = RetryConfig::standard()
+        .with_max_attempts(2)
+        .with_initial_backoff(Duration::from_millis(20));
+    let config = Builder::from(config).force_path_style(force_path_style).retry_config(retries);
+    Client::from_conf(config.build())
+}
+
+impl Quarantine for S3Quarantine {
+    fn store(&self, key: String, document: Vec<u8>) -> BoxFuture<'_, Result<(), Failure>> {
         let request = self.client.put_object().bucket(&self.name).key(key);
         let request = request.content_type("application/json").body(ByteStream::from(document));
-        let stored = async { request.send().await.map(drop).map_err(|error| not_stored(&error)) };
+        let stored = async {
+            let output = request.send().await;
+            output.map(drop).map_err(|error| Failure::new(Service::S3, &error))
+        };
         stored.boxed()
     }
-}
-
-fn not_stored<E: ProvideErrorMetadata>(error: &SdkError<E>) -> NotStored {
-    let code = match error {
-        SdkError::TimeoutError(_) => "S3 did not answer in time",
-        SdkError::DispatchFailure(_) => "S3 could not be reached",
-        SdkError::ServiceError(answer) => answer.err().code().unwrap_or("unknown error"),
-        _ => "S3's answer could not be read",
-    };
-    NotStored(code.to_owned())
 }
 
 #[cfg(test)]

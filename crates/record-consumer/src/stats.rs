@@ -1,16 +1,16 @@
-//! What a consumer has done.
+//! Counts what a consumer does.
 
 use std::sync::{Mutex, PoisonError};
 
 use record_cipher::CipherStats;
 
-/// What a consumer has done. Counts only grow. A batch is counted before it is answered.
+/// Counters of a consumer. They only grow. A batch is counted before it is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ConsumerStats {
     /// Kinesis records that were delivered.
     pub records: u64,
-    /// Bytes of their data, as encrypted as it came.
+    /// Bytes of their data, encrypted.
     pub bytes: u64,
     /// Items that the table took.
     pub items_written: u64,
@@ -20,11 +20,14 @@ pub struct ConsumerStats {
     pub quarantined: u64,
     /// Kinesis records that were reported back to Lambda.
     pub failed: u64,
-    /// What decryption took: data keys, and calls of KMS.
+    /// Batches whose first record was reported because the time was up: one invocation is too short
+    /// for it.
+    pub stalled_batches: u64,
+    /// Counters of the cipher: data keys, and calls to KMS.
     pub cipher: CipherStats,
 }
 
-/// What has become of a batch.
+/// Outcome of a batch.
 pub(crate) struct Batch {
     pub(crate) records: usize,
     pub(crate) bytes: usize,
@@ -32,6 +35,7 @@ pub(crate) struct Batch {
     pub(crate) superseded: usize,
     pub(crate) quarantined: usize,
     pub(crate) failed: usize,
+    pub(crate) is_stalled: bool,
 }
 
 /// Adds up batches.
@@ -47,6 +51,7 @@ impl Counters {
         stats.items_superseded += batch.superseded as u64;
         stats.quarantined += batch.quarantined as u64;
         stats.failed += batch.failed as u64;
+        stats.stalled_batches += u64::from(batch.is_stalled);
     }
 
     pub(crate) fn read(&self, cipher: CipherStats) -> ConsumerStats {

@@ -39,7 +39,7 @@ async fn the_function_writes_what_each_invocation_did() {
         json!({
             "DataKeyCacheHits": hits, "DataKeyCacheMisses": misses, "DataKeyCacheEvictions": 0,
             "RecordsIn": 10, "BytesIn": bytes, "ItemsWritten": 9, "RecordsFailed": 0,
-            "RecordsQuarantined": 1, "ColdStarts": cold,
+            "RecordsQuarantined": 1, "BatchesStalled": 0, "ColdStarts": cold,
         })
     };
     assert_eq!(counts(&first), expected(9, 1, 1));

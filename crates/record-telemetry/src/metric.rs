@@ -78,6 +78,8 @@ metrics! {
     RecordsFailed: Count per Service,
     /// Kinesis records stored in the quarantine.
     RecordsQuarantined: Count per Service,
+    /// Invocations that were too short for the first record of their batch.
+    BatchesStalled: Count per Service,
     /// Duration of an invocation, from event to response.
     BatchLatency: Milliseconds per Service,
     /// First invocations of execution environments.

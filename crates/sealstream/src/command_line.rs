@@ -17,6 +17,9 @@ const AFTER_HELP: &str = "\
 Run `sealstream <COMMAND> --help` for details. Variables stand in for flags: SEALSTREAM_KMS_KEY for \
 --kms-key. Credentials, profiles and endpoints are found the way the AWS CLI finds them.";
 
+/// Columns of the narrowest terminal for which help is made.
+const MAX_USAGE_WIDTH: usize = 60;
+
 /// Ends the long help of every command.
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -74,7 +77,8 @@ fn try_parse(arguments: &[OsString]) -> Result<SubCommand, Error> {
 
 /// Returns the definition of the whole command line.
 pub(crate) fn command() -> Command {
-    with_variables(CommandLine::command()).mut_subcommands(with_exit_codes)
+    with_variables(CommandLine::command())
+        .mut_subcommands(|subcommand| with_exit_codes(with_wrapped_usage(subcommand)))
 }
 
 /// Shows a command's examples in the long help only, and the exit codes after them.
@@ -85,4 +89,23 @@ fn with_exit_codes(command: Command) -> Command {
         None => EXIT_CODES.to_owned(),
     };
     command.after_help(Resettable::<StyledStr>::Reset).after_long_help(after_help)
+}
+
+/// Breaks a long usage line between flags. clap leaves that to the terminal, which breaks words.
+fn with_wrapped_usage(command: Command) -> Command {
+    const INDENT: &str = "\n       ";
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").replace(" <", "\u{a0}<");
+    let (mut text, mut width) = ("sealstream".to_owned(), "Usage: sealstream".len());
+    for word in usage.split(' ') {
+        width += 1 + word.chars().count();
+        if width > MAX_USAGE_WIDTH {
+            text += INDENT;
+            width = INDENT.len() + word.chars().count();
+        } else {
+            text.push(' ');
+        }
+        text += word;
+    }
+    command.override_usage(text.replace('\u{a0}', " "))
 }

@@ -1,6 +1,9 @@
 //! The table in DynamoDB.
 
+use std::error::Error;
+
 use aws_config::SdkConfig;
+use aws_outcome::{Class, Failure, Service};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::{
@@ -66,7 +69,8 @@ impl Table for DynamoDb {
                 .consistent_read(true);
             let output = request.send().await.map_err(|error| table_error(&error))?;
             let head = output.item.map(serde_dynamo::from_item::<_, Head>).transpose();
-            let head = head.map_err(|_| TableError::Denied("the head has no time".to_owned()))?;
+            let head =
+                head.map_err(|_| TableError::Denied("the head item has no time".to_owned()))?;
             Ok(head.map(|head| head.last_message_at))
         })
     }
@@ -121,10 +125,12 @@ fn why_cancelled(
         match (code(reason).as_str(), write) {
             ("ConditionalCheckFailed", Write::Head { .. }) => return Ok(Transacted::Overtaken),
             ("ConditionalCheckFailed", Write::Message(_)) => return Ok(Transacted::Exists),
-            ("ValidationError" | "ItemCollectionSizeLimitExceeded", _) => {
-                return Err(TableError::Denied(code(reason)));
+            (code, _) => {
+                let failure = Failure::from_code(Service::DynamoDb, code);
+                if failure.class() == Class::Request {
+                    return Err(TableError::Denied(failure.to_string()));
+                }
             }
-            _ => {}
         }
     }
     // TransactionConflict, ThrottlingError, ProvisionedThroughputExceeded.
@@ -132,34 +138,17 @@ fn why_cancelled(
     Err(TableError::Unavailable(format!("TransactionCanceled ({})", codes.join(", "))))
 }
 
-fn table_error<E: ProvideErrorMetadata>(error: &SdkError<E>) -> TableError {
-    const PASSING: [&str; 6] = [
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottlingException",
-        "TransactionConflictException",
-        "TransactionInProgressException",
-    ];
-    let code = code(error);
-    match error {
-        SdkError::ServiceError(answer)
-            if answer.raw().status().is_client_error() && !PASSING.contains(&code) =>
-        {
-            TableError::Denied(code.to_owned())
-        }
-        _ => TableError::Unavailable(code.to_owned()),
-    }
+fn table_error<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> TableError {
+    let failure = failure(error);
+    let text = failure.to_string();
+    if failure.is_retryable() { TableError::Unavailable(text) } else { TableError::Denied(text) }
 }
 
-/// DynamoDB's error code. Its messages may quote values of an item, so they are not used.
-pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> &str {
-    match error {
-        SdkError::TimeoutError(_) => "it did not answer in time",
-        SdkError::DispatchFailure(_) => "it could not be reached",
-        SdkError::ServiceError(answer) => answer.err().code().unwrap_or("unknown error"),
-        _ => "the answer could not be read",
-    }
+pub(crate) fn failure<E>(error: &SdkError<E>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    Failure::new(Service::DynamoDb, error)
 }
 
 #[cfg(test)]
@@ -174,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_transaction_says_which_condition_did_not_hold() {
+    fn a_cancelled_transaction_says_which_condition_was_not_met() {
         const FAILED: &str = "ConditionalCheckFailed";
         assert_eq!(outcome(&["None", FAILED, "None"]), Ok(Transacted::Overtaken));
         assert_eq!(outcome(&[FAILED, "None", "None"]), Ok(Transacted::Exists));
@@ -182,11 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_and_what_may_not_are_told_apart() {
+    fn conflicts_are_retryable_and_invalid_items_are_not() {
         let conflict = outcome(&["None", "TransactionConflict", "ThrottlingError"]);
         let codes = "TransactionCanceled (TransactionConflict, ThrottlingError)";
         assert_eq!(conflict, Err(TableError::Unavailable(codes.to_owned())));
         let invalid = outcome(&["None", "None", "ValidationError"]);
-        assert_eq!(invalid, Err(TableError::Denied("ValidationError".to_owned())));
+        assert_eq!(
+            invalid,
+            Err(TableError::Denied("the request is not valid (ValidationError)".to_owned()))
+        );
     }
 }

@@ -8,8 +8,6 @@
 //!
 //! `docs/conversations.md` in the repository has the table's design and the reasons.
 
-mod advance;
-mod clock;
 mod conversation;
 mod created_at;
 mod cursor;
@@ -19,6 +17,8 @@ mod event;
 mod group;
 mod keys;
 mod message;
+mod message_clock;
+mod move_rows;
 mod reader;
 mod schema;
 mod sender;
@@ -26,13 +26,13 @@ mod table;
 mod updater;
 mod user;
 
-pub use clock::Clock;
 pub use conversation::Conversation;
 pub use created_at::{CreatedAt, InvalidCreatedAt};
 pub use cursor::{Cursor, InvalidCursor};
 pub use group::GroupId;
 pub use keys::{MESSAGE_GROUP_INDEX, PARTITION_KEY, SORT_KEY};
 pub use message::{InvalidMessage, Message};
+pub use message_clock::MessageClock;
 pub use reader::{Page, Paging, ReadError, Reader, Start};
 pub use schema::{Schema, SchemaError, load_schema};
 pub use sender::{DirectSender, NotSent, Sent};

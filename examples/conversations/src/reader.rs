@@ -1,6 +1,7 @@
 //! The questions that the table answers.
 
 use aws_config::SdkConfig;
+use aws_outcome::Failure;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
@@ -9,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::conversation::Conversation;
 use crate::created_at::CreatedAt;
 use crate::cursor::{Cursor, InvalidCursor};
-use crate::dynamodb::code;
+use crate::dynamodb::failure;
 use crate::group::GroupId;
 use crate::keys::{self, MESSAGE_GROUP, MESSAGE_GROUP_INDEX, PARTITION_KEY, SORT_KEY};
 use crate::message::Message;
@@ -61,13 +62,13 @@ pub enum ReadError {
     /// The cursor is another list's.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
-    /// DynamoDB did not answer the query.
-    #[error("table {table} cannot be queried: {code}")]
+    /// The query failed.
+    #[error("table {table} cannot be queried: {failure}")]
     Query {
         /// The table.
         table: String,
-        /// DynamoDB's error code.
-        code: String,
+        /// Why the query failed.
+        failure: Failure,
     },
     /// An item is not what its key says.
     #[error("table {table} has an item at {sort_key} in {partition} that is not what its key says")]
@@ -124,7 +125,7 @@ impl Reader {
             .scan_index_forward(false)
             // While rows move, the index may have the new ones and the old ones.
             .limit(4);
-        let output = request.send().await.map_err(|error| self.failed(code(&error)))?;
+        let output = request.send().await.map_err(|error| self.failed(failure(&error)))?;
         let partition = group.to_string();
         let mut participants = Vec::<User>::new();
         for item in output.items() {
@@ -152,7 +153,7 @@ impl Reader {
             .scan_index_forward(false)
             // One more shows whether there is a next page.
             .limit(i32::from(paging.limit) + 1);
-        let output = request.send().await.map_err(|error| self.failed(code(&error)))?;
+        let output = request.send().await.map_err(|error| self.failed(failure(&error)))?;
         let read = output.items().iter().map(|item| self.read(partition, item));
         let mut items = read.collect::<Result<Vec<T>, _>>()?;
         // A query also ends at 1 MB.
@@ -193,7 +194,7 @@ impl Reader {
         })
     }
 
-    fn failed(&self, code: &str) -> ReadError {
-        ReadError::Query { table: self.table.clone(), code: code.to_owned() }
+    fn failed(&self, failure: Failure) -> ReadError {
+        ReadError::Query { table: self.table.clone(), failure }
     }
 }

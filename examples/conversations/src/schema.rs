@@ -1,8 +1,10 @@
 //! Bringing a table to the schema.
 
+use std::error::Error;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_outcome::Failure;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
@@ -14,7 +16,7 @@ use aws_sdk_dynamodb::types::{
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::dynamodb::code;
+use crate::dynamodb::failure;
 use crate::keys::{INDEXED, MESSAGE_GROUP, MESSAGE_GROUP_INDEX, PARTITION_KEY, SORT_KEY};
 
 /// A table that has the schema, and what had to be done for it.
@@ -32,15 +34,15 @@ pub struct Schema {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
-    /// DynamoDB refused a call.
-    #[error("table {table}: {call} failed: {code}")]
+    /// A call failed.
+    #[error("table {table}: {call} failed: {failure}")]
     Call {
         /// The table.
         table: String,
         /// The operation.
         call: &'static str,
-        /// DynamoDB's error code.
-        code: String,
+        /// Why the call failed.
+        failure: Failure,
     },
     /// The table has other keys, which cannot be changed.
     #[error("table {table} has other keys than the texts pk and sk; give it another name")]
@@ -187,12 +189,12 @@ impl Setup {
         if has_new_images { Ok(()) } else { Err(SchemaError::Stream { table: self.table.clone() }) }
     }
 
-    fn failed<E: ProvideErrorMetadata>(
+    fn failed<E: ProvideErrorMetadata + Error + 'static>(
         &self,
         call: &'static str,
         error: &SdkError<E>,
     ) -> SchemaError {
-        SchemaError::Call { table: self.table.clone(), call, code: code(error).to_owned() }
+        SchemaError::Call { table: self.table.clone(), call, failure: failure(error) }
     }
 }
 

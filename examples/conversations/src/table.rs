@@ -1,4 +1,4 @@
-//! The table, behind the calls that writing makes.
+//! The table, behind a trait with the calls that write.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,10 +13,9 @@ use crate::group::GroupId;
 /// An item of the table.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// What the updater and the direct sender ask of a table.
+/// The calls of the updater and the direct sender.
 pub trait Table: Send + Sync + fmt::Debug {
-    /// The sort key that the group's rows have, of a read that sees every write before it. None if
-    /// the group has no rows yet.
+    /// Reads the sort key of the group's rows, consistently. `None` if the group has no rows yet.
     fn head(&self, group: GroupId) -> BoxFuture<'_, Result<Option<CreatedAt>, TableError>>;
 
     /// Writes all or nothing.
@@ -26,13 +25,13 @@ pub trait Table: Send + Sync + fmt::Debug {
 /// A part of a transaction.
 #[derive(Clone, PartialEq)]
 pub enum Write {
-    /// Puts a message, on the condition that there is none of its key.
+    /// Puts a message, on the condition that its key does not exist.
     Message(Item),
-    /// Puts a group's head, on the condition that it still says this, or that there is none.
+    /// Puts a group's head, on the condition that it has not changed, or does not exist.
     Head {
         /// The head.
         item: Item,
-        /// What the head that it replaces says.
+        /// The time in the head that it replaces.
         replaces: Option<CreatedAt>,
     },
     /// Deletes a row by its key.
@@ -41,7 +40,7 @@ pub enum Write {
     PutRow(Item),
 }
 
-/// The items hold what was written.
+/// Shows no content.
 impl fmt::Debug for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -53,17 +52,17 @@ impl fmt::Debug for Write {
     }
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Transacted {
     /// Everything is written.
     Done {
-        /// The write units that it took.
+        /// Write capacity units consumed.
         units: f64,
     },
-    /// Nothing is, because the head says something else by now.
+    /// Nothing is written, because the head has changed.
     Overtaken,
-    /// Nothing is, because the message's key is taken.
+    /// Nothing is written, because the message's key exists.
     Exists,
 }
 
@@ -71,15 +70,15 @@ pub enum Transacted {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
-    /// The same call may soon succeed: throttling, a conflict, trouble on the network or in DynamoDB.
-    #[error("DynamoDB does not take it now: {0}")]
+    /// The same call may soon succeed: throttling, a conflict, a network or service failure.
+    #[error("DynamoDB is unavailable: {0}")]
     Unavailable(String),
-    /// The same call will fail until somebody mends something: permission, a missing table.
-    #[error("DynamoDB refuses it: {0}")]
+    /// The same call fails until an operator acts: a missing permission or table, an invalid item.
+    #[error("DynamoDB rejects the request: {0}")]
     Denied(String),
 }
 
-/// The item of a type whose fields are its attributes.
+/// Converts a type whose fields are the attributes of an item.
 pub(crate) fn to_item(value: &impl Serialize) -> Item {
-    serde_dynamo::to_item(value).expect("its fields are texts and maps of texts")
+    serde_dynamo::to_item(value).expect("the fields are texts and maps of texts")
 }

@@ -1,6 +1,4 @@
-//! The function's work.
-
-use std::time::Duration;
+//! The work of the function `conversation-updater`.
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
@@ -9,14 +7,12 @@ use futures::stream::{self, StreamExt};
 use lambda_runtime::tracing;
 use tokio::time::Instant;
 
-use crate::advance::{Advanced, advance};
 use crate::dynamodb::DynamoDb;
 use crate::event::Newest;
+use crate::move_rows::{MoveOutcome, move_rows};
 use crate::table::{Table, TableError};
 
-/// Kept free at the end of an invocation to report what is not done.
-const RESERVE: Duration = Duration::from_millis(500);
-/// Groups that are worked on at the same time.
+/// Groups whose rows are moved at the same time.
 const GROUPS_AT_ONCE: usize = 16;
 
 /// Keeps the last message of each conversation on top of its participants' lists.
@@ -26,21 +22,21 @@ pub struct Updater {
 }
 
 impl Updater {
-    /// An updater of a table in the Region of `config`.
+    /// Creates an updater of a table in the Region of `config`.
     #[must_use]
     pub fn new(config: &SdkConfig, table: &str) -> Self {
         Self::with_table(Box::new(DynamoDb::new(config, table)))
     }
 
-    /// An updater of this table.
+    /// Creates an updater of this table.
     #[must_use]
     pub fn with_table(table: Box<dyn Table>) -> Self {
         Self { table }
     }
 
-    /// Handles an event as [`Self::update`] does, and says it in the log and in Lambda's form.
-    pub async fn handle(&self, event: Event, deadline: Instant) -> DynamoDbEventResponse {
-        let updated = self.update(&event, deadline).await;
+    /// Handles an event as [`Self::update`] does, logs the outcome, and returns it in Lambda's form.
+    pub async fn handle(&self, event: Event, stop: Instant) -> DynamoDbEventResponse {
+        let updated = self.update(&event, stop).await;
         tracing::info!(
             records = event.records.len(),
             groups = updated.groups,
@@ -58,57 +54,56 @@ impl Updater {
     /// Moves the rows of each group with a new message to the newest of them: one move for a group,
     /// however many messages of it the event has.
     ///
-    /// Failed are the events of messages that could not be moved to. Lambda delivers again from the
-    /// lowest one, which is enough: older messages of the group cannot change what its rows show. An
-    /// item that is no message has not failed, because another try could not help; the log names
-    /// its event, and the item stays in the table.
-    pub async fn update(&self, event: &Event, deadline: Instant) -> Updated {
-        let stop = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+    /// Messages whose rows could not be moved by `stop` have failed. Lambda retries from the lowest
+    /// one, which is enough: older messages of the group do not change its rows. An item that is not
+    /// a message has not failed, because a retry would not help; the log names its event, and the
+    /// item stays in the table.
+    pub async fn update(&self, event: &Event, stop: Instant) -> Updated {
         let newest = Newest::of(&event.records);
         for record in &newest.no_messages {
-            tracing::error!(event_id = record.event_id, "the item is no message");
+            tracing::error!(event_id = record.event_id, "item is not a message");
         }
         let mut updated = Updated {
             groups: newest.groups.len(),
             no_messages: newest.no_messages.len(),
             ..Updated::default()
         };
-        let mut advanced = stream::iter(newest.groups.into_values())
+        let mut outcomes = stream::iter(newest.groups.into_values())
             .map(|(record, message)| async move {
-                (record, advance(self.table.as_ref(), &message, false, stop).await)
+                (record, move_rows(self.table.as_ref(), &message, false, stop).await)
             })
             .buffer_unordered(GROUPS_AT_ONCE);
-        while let Some((record, result)) = advanced.next().await {
+        while let Some((record, result)) = outcomes.next().await {
             updated.add(record, result);
         }
         updated
     }
 }
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Updated {
-    /// Groups that the event has messages of.
+    /// Groups with messages in the event.
     pub groups: usize,
     /// Groups whose rows were moved.
     pub moved: usize,
-    /// The write units that it took.
+    /// Write capacity units consumed.
     pub write_units: f64,
-    /// Sequence numbers of the messages that rows could not be moved to, one for a group.
+    /// Sequence numbers of the messages whose rows could not be moved, one for each group.
     pub failed: Vec<Option<String>>,
-    /// Items in the messages' partitions that are none.
+    /// Items in the messages' partitions that are not messages.
     pub no_messages: usize,
 }
 
 impl Updated {
-    fn add(&mut self, record: &EventRecord, result: Result<Advanced, TableError>) {
+    fn add(&mut self, record: &EventRecord, result: Result<MoveOutcome, TableError>) {
         match result {
-            Ok(Advanced::Moved { units }) => {
+            Ok(MoveOutcome::Moved { units }) => {
                 self.moved += 1;
                 self.write_units += units;
             }
-            Ok(Advanced::Behind | Advanced::Exists) => {}
+            Ok(MoveOutcome::UpToDate | MoveOutcome::Exists) => {}
             Err(error) => {
                 tracing::warn!(event_id = record.event_id, reason = %error, "rows not moved");
                 self.failed.push(record.change.sequence_number.clone());
@@ -117,7 +112,7 @@ impl Updated {
     }
 }
 
-/// Without a sequence number, which Lambda's events always have, the whole batch comes again.
+/// Lambda's events always have sequence numbers. Without one, Lambda retries the whole batch.
 fn item_failure(sequence_number: Option<String>) -> DynamoDbBatchItemFailure {
     let mut failure = DynamoDbBatchItemFailure::default();
     failure.item_identifier = sequence_number;

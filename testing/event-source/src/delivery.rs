@@ -6,9 +6,8 @@ use std::time::Duration;
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use tokio::time::sleep;
 
-use crate::mapping::InvocationResult;
-use crate::report::{Condition, Report};
-use crate::settings::Settings;
+use crate::report::{Condition, InvocationResult, Report};
+use crate::settings::{FirstRecordReported, Settings};
 use crate::shard::Shard;
 
 /// The pause before the first retry. Lambda's own pauses are not documented.
@@ -72,11 +71,12 @@ impl<'a> Delivery<'a> {
         batch.invocations += 1;
         self.report.invocations += 1;
         let result = function(self.shard.event(batch.records.clone())).await;
+        let is_error = result.is_err();
         let failed_from = self.failed_from(&batch.records, result);
         self.report.delivered += failed_from - batch.records.start;
         self.shard.set_checkpoint(failed_from);
         if failed_from < batch.records.end {
-            self.after_failure(batch, failed_from).await;
+            self.after_failure(batch, failed_from, is_error).await;
         }
     }
 
@@ -109,9 +109,9 @@ impl<'a> Delivery<'a> {
     }
 
     /// Prepares another delivery of the records from `failed_from` on, or discards them.
-    async fn after_failure(&mut self, batch: Batch, failed_from: usize) {
+    async fn after_failure(&mut self, batch: Batch, failed_from: usize, is_error: bool) {
         let pause = back_off(batch.invocations);
-        if self.settings.bisect_batch_on_function_error && batch.records.len() > 1 {
+        if self.is_split(&batch, failed_from, is_error) {
             self.bisect(batch.records, failed_from);
         } else {
             let remaining = Batch { records: failed_from..batch.records.end, ..batch };
@@ -121,6 +121,12 @@ impl<'a> Delivery<'a> {
             self.pending.push(remaining);
         }
         sleep(pause).await;
+    }
+
+    fn is_split(&self, batch: &Batch, failed_from: usize, is_error: bool) -> bool {
+        let halves = self.settings.first_record_reported == FirstRecordReported::Halve;
+        let has_parts = failed_from > batch.records.start || is_error || halves;
+        self.settings.bisect_batch_on_function_error && batch.records.len() > 1 && has_parts
     }
 
     /// Splits where the function says that records fail, and in the middle if all of them do.

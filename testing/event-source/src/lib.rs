@@ -7,7 +7,7 @@ mod sequence_number;
 mod settings;
 mod shard;
 
-pub use mapping::{EventSourceMapping, FunctionError, InvocationResult};
-pub use report::{Condition, Discarded, Report};
-pub use settings::{InvalidSetting, Settings, StartingPosition};
+pub use mapping::EventSourceMapping;
+pub use report::{Condition, Discarded, FunctionError, InvocationResult, Report};
+pub use settings::{FirstRecordReported, InvalidSetting, Settings, StartingPosition};
 pub use shard::{InvalidSequenceNumber, Shard};

@@ -1,10 +1,9 @@
 //! The mapping, as its user sees it.
 
 use aws_lambda_events::event::kinesis::KinesisEvent;
-use aws_lambda_events::event::streams::KinesisEventResponse;
 
 use crate::delivery::Delivery;
-use crate::report::Report;
+use crate::report::{InvocationResult, Report};
 use crate::settings::{InvalidSetting, Settings};
 use crate::shard::Shard;
 
@@ -13,16 +12,6 @@ use crate::shard::Shard;
 pub struct EventSourceMapping {
     settings: Settings,
 }
-
-/// What a function makes of an event. `None` is a null response.
-pub type InvocationResult = Result<Option<KinesisEventResponse>, FunctionError>;
-
-/// The function was invoked and failed: it returned an error, crashed or ran out of time.
-///
-/// A mapping does the same in all three cases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the function failed")]
-pub struct FunctionError;
 
 impl EventSourceMapping {
     /// A mapping with these settings.

@@ -4,6 +4,17 @@ use std::fmt;
 
 use aws_lambda_events::encodings::SecondTimestamp;
 use aws_lambda_events::event::kinesis::KinesisEvent;
+use aws_lambda_events::event::streams::KinesisEventResponse;
+
+/// What a function makes of an event. `None` is a null response.
+pub type InvocationResult = Result<Option<KinesisEventResponse>, FunctionError>;
+
+/// The function was invoked and failed: it returned an error, crashed or ran out of time.
+///
+/// A mapping does the same in all three cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the function failed")]
+pub struct FunctionError;
 
 /// What a call of [`drain`](crate::EventSourceMapping::drain) did.
 #[derive(Debug, Default)]

@@ -20,6 +20,9 @@ pub struct Settings {
     /// Whether a batch that fails is split, and its parts are retried one after the other. Off by
     /// default.
     pub bisect_batch_on_function_error: bool,
+    /// What [bisecting](Self::bisect_batch_on_function_error) does with a batch whose first record is
+    /// reported. Lambda's documentation can be read both ways.
+    pub first_record_reported: FirstRecordReported,
     /// How often a batch is retried after its first delivery: 0 to 10,000. `None`, the default, is
     /// Lambda's -1: without end.
     pub maximum_retry_attempts: Option<u32>,
@@ -29,6 +32,17 @@ pub struct Settings {
     /// Whether `ReportBatchItemFailures` is in `FunctionResponseTypes`: without it, the function's
     /// response is not looked at. Off by default.
     pub report_batch_item_failures: bool,
+}
+
+/// How a batch is bisected if the function reports its first record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FirstRecordReported {
+    /// The batch has failed as a whole, and is halved. The default.
+    #[default]
+    Halve,
+    /// "The batch is bisected at the returned sequence number", which splits nothing off. The whole
+    /// batch is retried.
+    Retry,
 }
 
 /// Where reading begins when a shard has no checkpoint.
@@ -57,6 +71,7 @@ impl Default for Settings {
             batch_size: 100,
             starting_position: StartingPosition::TrimHorizon,
             bisect_batch_on_function_error: false,
+            first_record_reported: FirstRecordReported::default(),
             maximum_retry_attempts: None,
             maximum_record_age: None,
             report_batch_item_failures: false,

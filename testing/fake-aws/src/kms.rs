@@ -1,4 +1,5 @@
-//! KMS without state: a key follows from its ARN, so that every key and alias exists.
+//! KMS without state: a key follows from its ARN, so that every key and alias exists. A multi-Region
+//! key (`key/mrk-…`) is the same in every Region.
 
 use std::collections::BTreeMap;
 
@@ -153,17 +154,29 @@ fn seal(arn: &str, context: &EncryptionContext, plaintext: &[u8]) -> Vec<u8> {
 /// The key's ARN and the plaintext, if the blob is whole and of this Region and context.
 fn open(region: &str, context: &EncryptionContext, blob: &[u8]) -> Option<(String, Vec<u8>)> {
     let (arn, rest) = blob.split_at_checked(blob.iter().position(|byte| *byte == 0)?)?;
-    let arn = str::from_utf8(arn).ok().filter(|arn| arn.starts_with(&arn_prefix(region)))?;
+    let arn = key_here(region, str::from_utf8(arn).ok()?)?;
     let (nonce, sealed) = rest[1..].split_at_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let mut sealed = sealed.to_vec();
-    let plaintext = key(arn).open_in_place(nonce, aad(context), &mut sealed).ok()?;
-    Some((arn.to_owned(), plaintext.to_vec()))
+    let plaintext = key(&arn).open_in_place(nonce, aad(context), &mut sealed).ok()?;
+    Some((arn, plaintext.to_vec()))
+}
+
+/// The ARN in this Region of the key that made a blob, if the key exists here.
+fn key_here(region: &str, arn: &str) -> Option<String> {
+    match multi_region_id(arn) {
+        Some(id) => Some(format!("{}key/{id}", arn_prefix(region))),
+        None => arn.starts_with(&arn_prefix(region)).then(|| arn.to_owned()),
+    }
+}
+
+fn multi_region_id(arn: &str) -> Option<&str> {
+    arn.split_once(":key/").map(|(_, id)| id).filter(|id| id.starts_with("mrk-"))
 }
 
 /// It is no secret: everyone can derive it.
 fn key(arn: &str) -> RandomizedNonceKey {
-    let bytes = digest(&SHA256, arn.as_bytes());
+    let bytes = digest(&SHA256, multi_region_id(arn).unwrap_or(arn).as_bytes());
     RandomizedNonceKey::new(&AES_256_GCM, bytes.as_ref()).expect("SHA-256 has a key's 32 bytes")
 }
 

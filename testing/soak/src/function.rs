@@ -1,4 +1,4 @@
-//! The consumer behind an event source mapping, and what fails between the two.
+//! The consumer behind an event source mapping, with failures between the two.
 
 use std::time::Duration;
 
@@ -7,31 +7,32 @@ use event_source::{EventSourceMapping, FunctionError, InvocationResult, Settings
 use fake_aws::FakeAws;
 use fastrand::Rng;
 use record_consumer::Consumer;
-use tokio::time::{Instant, sleep};
+use record_telemetry::Deadline;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::STREAM;
+use crate::environment::STREAM;
 
-/// What an invocation may take. Short, because a call that hangs takes all of it.
+/// Time limit of an invocation. Short, because a call that hangs uses all of it.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a shard is looked at that has nothing new. Lambda's is a second.
+/// Pause between polls of a shard without new records. Lambda waits a second.
 const POLL: Duration = Duration::from_millis(20);
-/// Invocations of a shard's round that may fail in each of the two ways.
+/// Maximum failures of a shard's invocations in a round, of each of the two kinds.
 const ERRORS: u64 = 3;
 
-/// What one shard's invocations came to.
+/// Counts of a shard's invocations.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Invocations {
     pub(crate) invocations: u64,
-    /// Records in the events, each as often as it was delivered.
+    /// Records in events, each counted once per delivery.
     pub(crate) received: u64,
-    /// Records that are done.
+    /// Records delivered with success.
     pub(crate) done: u64,
-    /// Records that the mapping gave up.
+    /// Records that the mapping discarded.
     pub(crate) discarded: u64,
     /// Invocations that failed before the consumer saw the event.
     pub(crate) failed_before: u64,
-    /// Invocations that failed after the consumer was done with it.
+    /// Invocations that failed after the consumer had handled the event.
     pub(crate) failed_after: u64,
 }
 
@@ -41,15 +42,15 @@ pub(crate) struct ShardReader<'a> {
     pub(crate) consumer: &'a Consumer,
     pub(crate) region: &'static str,
     pub(crate) shard: u32,
-    /// From 1. Streams begin anew with each round, and sequence numbers must not.
+    /// Number of the round, from 1. It keeps sequence numbers unique, although streams start anew.
     pub(crate) round: usize,
     pub(crate) batch_size: usize,
-    /// Of the errors, if there are to be some.
+    /// Seed of the failures; `None` for none.
     pub(crate) seed: Option<u64>,
 }
 
 impl ShardReader<'_> {
-    /// Delivers what comes, until `closed` says that nothing more comes and all is delivered.
+    /// Delivers records until `closed` is cancelled and all are delivered.
     pub(crate) async fn drain(&self, closed: &CancellationToken) -> anyhow::Result<Invocations> {
         let mapping = EventSourceMapping::new(self.settings())?;
         let arn = format!("arn:aws:kinesis:{}:000000000000:stream/{STREAM}", self.region);
@@ -57,7 +58,7 @@ impl ShardReader<'_> {
         let mut function = Function::new(self.consumer, self.seed);
         let mut seen = 0;
         loop {
-            // Asked first: what came before the stream was closed is then found.
+            // Read before the records, so that none is missed that came before the stream was closed.
             let is_closed = closed.is_cancelled();
             let new = self.read(&mut shard, seen)?;
             seen += new;
@@ -74,7 +75,7 @@ impl ShardReader<'_> {
         }
     }
 
-    /// As in the template.
+    /// Returns the settings of the template.
     fn settings(&self) -> Settings {
         Settings {
             batch_size: self.batch_size,
@@ -84,8 +85,7 @@ impl ShardReader<'_> {
         }
     }
 
-    /// Moves the stream's records after the first `seen` into the shard, and returns how many
-    /// there were.
+    /// Moves the stream's records after the first `seen` into the shard. Returns their number.
     fn read(&self, shard: &mut Shard, seen: usize) -> anyhow::Result<usize> {
         let id = format!("shardId-{:012}", self.shard);
         let records = self.aws.kinesis().records(self.region, STREAM).into_iter();
@@ -120,7 +120,7 @@ impl<'a> Function<'a> {
             if error == Some(Error::Before) {
                 return Err(FunctionError);
             }
-            let response = consumer.handle(event, Instant::now() + TIMEOUT).await;
+            let response = consumer.handle(event.into(), Deadline::after(TIMEOUT)).await;
             match error {
                 Some(Error::After) => Err(FunctionError),
                 _ => Ok(Some(response)),
@@ -145,8 +145,8 @@ impl<'a> Function<'a> {
 /// When an invocation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Error {
-    /// It crashes before it begins.
+    /// Before the consumer gets the event.
     Before,
-    /// It is done, and its response is lost.
+    /// After the consumer has handled the event: its response is lost.
     After,
 }

@@ -1,4 +1,4 @@
-//! Who has which record, as the pusher tells it and as the tables and quarantines show it.
+//! Where each record is, according to the pusher and to the tables and quarantines.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,10 +8,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
+use crate::environment::{BUCKET, Environment, REGIONS, TABLE};
 use crate::samples::{Kind, Sample};
-use crate::stage::{BUCKET, REGIONS, Stage, TABLE};
 
-/// What a message is known by here: a hash of its bytes.
+/// Identifies a message by a hash of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct MessageId(u64);
 
@@ -23,22 +23,22 @@ impl MessageId {
     }
 }
 
-/// What the pusher says of a record in one Region.
+/// Fate of a record in one Region, according to the pusher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// Kinesis has it.
+    /// Kinesis acknowledged it.
     Acknowledged,
-    /// It was handed back after it had been sent. Kinesis may have it, if an answer was lost.
-    HandedBack,
-    /// It was handed back without being sent.
+    /// Returned as undelivered after an attempt. Kinesis may have it, if a response was lost.
+    Undelivered,
+    /// Returned as undelivered without an attempt.
     NotSent,
 }
 
-/// What the pusher says of a record.
+/// A record and its fates, according to the pusher.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pushed {
     pub(crate) number: usize,
-    /// None if it was not encrypted. Several records may share a message.
+    /// `None` if it was not encrypted. Several records may share a message.
     pub(crate) message: Option<MessageId>,
     /// In the order of [`REGIONS`].
     pub(crate) fates: [Fate; REGIONS.len()],
@@ -49,26 +49,27 @@ pub(crate) struct Pushed {
 pub(crate) struct Ledger {
     seed: u64,
     entries: Vec<Entry>,
-    /// What is not as it should be in each Region's table.
+    /// Errors found in each Region's table.
     problems: [Vec<String>; REGIONS.len()],
 }
 
-/// A record with the Regions whose tables have it, in the order of [`REGIONS`].
+/// A record, and whether the table of each Region has it, in the order of [`REGIONS`].
 #[derive(Debug)]
 struct Entry {
     pushed: Pushed,
     is_written: [bool; REGIONS.len()],
 }
 
-/// The records of a run in one Region. The first three are all of them.
+/// Counts of a run's records in one Region. Written, quarantined and undelivered records are all of
+/// them.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     pub(crate) written: u64,
     pub(crate) quarantined: u64,
-    pub(crate) handed_back: u64,
-    /// Those that were handed back and written all the same.
-    pub(crate) handed_back_and_written: u64,
-    /// What is not as it should be.
+    pub(crate) undelivered: u64,
+    /// Undelivered records that the table has nevertheless.
+    pub(crate) undelivered_and_written: u64,
+    /// Errors in the accounts.
     pub(crate) problems: Vec<String>,
 }
 
@@ -77,9 +78,9 @@ impl Ledger {
         Self { seed, entries: Vec::new(), problems: Default::default() }
     }
 
-    /// Enters what a round has pushed. The tables must hold the items of this round and no others.
-    pub(crate) fn enter(&mut self, stage: &Stage, round: Vec<Pushed>) {
-        let mut tables = REGIONS.map(|region| items(stage, region));
+    /// Enters the records of a round. The tables must hold the items of this round and no others.
+    pub(crate) fn enter(&mut self, environment: &Environment, round: Vec<Pushed>) {
+        let mut tables = REGIONS.map(|region| items(environment, region));
         for pushed in round {
             let sample = Sample::new(self.seed, pushed.number);
             let mut is_written = [false; REGIONS.len()];
@@ -97,9 +98,13 @@ impl Ledger {
         }
     }
 
-    /// Compares with what is in a Region's quarantine, by the Region's place in [`REGIONS`].
-    pub(crate) fn account(&self, stage: &Stage, region: usize) -> anyhow::Result<Account> {
-        let quarantined = quarantined(stage, REGIONS[region])?;
+    /// Compares the ledger with a Region's quarantine. `region` is an index into [`REGIONS`].
+    pub(crate) fn account(
+        &self,
+        environment: &Environment,
+        region: usize,
+    ) -> anyhow::Result<Account> {
+        let quarantined = quarantined(environment, REGIONS[region])?;
         let bad = self.bad_messages();
         let is_in = |messages: &HashSet<_>, message: Option<MessageId>| {
             message.is_some_and(|message| messages.contains(&message))
@@ -129,26 +134,26 @@ impl Ledger {
     }
 }
 
-/// Where a record was found.
+/// Where a record is.
 #[derive(Debug, Clone, Copy)]
 struct Places {
     is_written: bool,
     is_quarantined: bool,
 }
 
-/// The items of a Region's table by id.
-fn items(stage: &Stage, region: &str) -> HashMap<String, Value> {
+/// Returns the items of a Region's table by id.
+fn items(environment: &Environment, region: &str) -> HashMap<String, Value> {
     let id = |item: &Value| item["id"]["S"].as_str().unwrap_or_default().to_owned();
-    let items = stage.aws.dynamodb().items(region, TABLE).into_iter().map(Value::Object);
+    let items = environment.aws.dynamodb().items(region, TABLE).into_iter().map(Value::Object);
     items.map(|item| (id(&item), item)).collect()
 }
 
-fn quarantined(stage: &Stage, region: &str) -> anyhow::Result<HashSet<MessageId>> {
-    let documents = stage.aws.s3().objects(region, BUCKET);
+fn quarantined(environment: &Environment, region: &str) -> anyhow::Result<HashSet<MessageId>> {
+    let documents = environment.aws.s3().objects(region, BUCKET);
     documents.values().map(|document| message_of(document)).collect()
 }
 
-/// The message in a quarantine's document.
+/// Returns the id of the message in a document of the quarantine.
 fn message_of(document: &[u8]) -> anyhow::Result<MessageId> {
     let document: Value = serde_json::from_slice(document)?;
     let data = document["record"]["kinesis"]["data"].as_str();
@@ -162,16 +167,16 @@ impl Account {
         match (fate, is_bad) {
             (Fate::Acknowledged, false) => self.written += 1,
             (Fate::Acknowledged, true) => self.quarantined += 1,
-            (Fate::HandedBack | Fate::NotSent, _) => {
-                self.handed_back += 1;
-                self.handed_back_and_written += u64::from(is_written);
+            (Fate::Undelivered | Fate::NotSent, _) => {
+                self.undelivered += 1;
+                self.undelivered_and_written += u64::from(is_written);
             }
         }
         let is_right = match (fate, is_bad) {
             (Fate::Acknowledged, false) => is_written && !is_quarantined,
             (Fate::Acknowledged, true) => !is_written && is_quarantined,
-            (Fate::HandedBack, false) => !is_quarantined,
-            (Fate::HandedBack, true) => !is_written,
+            (Fate::Undelivered, false) => !is_quarantined,
+            (Fate::Undelivered, true) => !is_written,
             (Fate::NotSent, _) => !is_written && !is_quarantined,
         };
         if !is_right {
@@ -180,7 +185,7 @@ impl Account {
         }
     }
 
-    /// Nothing is in the quarantine that was not pushed.
+    /// Reports messages in the quarantine that were not pushed.
     fn expect_no_others(&mut self, quarantined: &HashSet<MessageId>, pushed: &HashSet<MessageId>) {
         let unknown = quarantined.difference(pushed).count();
         if unknown > 0 {
@@ -202,17 +207,17 @@ mod tests {
             let mut account = Account::default();
             let places = Places { is_written, is_quarantined };
             account.enter(&Sample::new(1, 1), fate, places, is_bad);
-            assert_eq!(account.written + account.quarantined + account.handed_back, 1);
+            assert_eq!(account.written + account.quarantined + account.undelivered, 1);
             account.problems.len()
         })
     }
 
     #[test]
-    fn a_record_is_in_one_place_or_handed_back() {
+    fn a_record_is_in_one_place_or_undelivered() {
         assert_eq!(problems(Fate::Acknowledged, false), [1, 0, 1, 1]);
         assert_eq!(problems(Fate::Acknowledged, true), [1, 1, 0, 1]);
-        assert_eq!(problems(Fate::HandedBack, false), [0, 0, 1, 1]);
-        assert_eq!(problems(Fate::HandedBack, true), [0, 1, 0, 1]);
+        assert_eq!(problems(Fate::Undelivered, false), [0, 0, 1, 1]);
+        assert_eq!(problems(Fate::Undelivered, true), [0, 1, 0, 1]);
         assert_eq!(problems(Fate::NotSent, false), [0, 1, 1, 1]);
         assert_eq!(problems(Fate::NotSent, true), [0, 1, 1, 1]);
     }

@@ -1,16 +1,16 @@
 #![doc = include_str!("../README.md")]
 
-mod figures;
+mod environment;
+mod fault_schedule;
 mod function;
 mod ledger;
 mod plan;
 mod push;
+mod report;
 mod run;
 mod samples;
-mod stage;
-mod storm;
 
-pub use figures::{Figures, RegionFigures};
+pub use environment::{BUCKET, Environment, KEY_ALIAS, REGIONS, STREAM, TABLE};
 pub use plan::Plan;
+pub use report::{RegionReport, RunReport};
 pub use run::run;
-pub use stage::{BUCKET, KEY_ALIAS, REGIONS, STREAM, Stage, TABLE};

@@ -1,4 +1,4 @@
-//! `soak`: many records through the whole pipeline in one process.
+//! `soak`: sends many records through the whole pipeline in one process.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ Example:
   scripts/soak --records 100000 --faults
 
 The same seed pushes the same records and injects the same faults. Which call meets which
-fault depends on the order in which calls come, and that on the machine.";
+fault depends on the order of calls, and so on the machine.";
 
 /// Pushes records through the whole pipeline, against AWS services in this process, and accounts
 /// for each of them.
@@ -24,15 +24,15 @@ struct Args {
     #[arg(long, default_value_t = 100_000)]
     records: usize,
 
-    /// Let services, connections and invocations fail
+    /// Inject faults of services, connections and invocations
     #[arg(long)]
     faults: bool,
 
-    /// Chooses records and faults; one that is drawn if not given
+    /// Seed of records and faults; random by default
     #[arg(long)]
     seed: Option<u64>,
 
-    /// Bytes of records in one message; 0 for one record in each
+    /// Maximum bytes of JSON in an aggregate; 0 turns aggregation off
     #[arg(long, default_value_t = 0)]
     aggregate_bytes: usize,
 }
@@ -47,14 +47,14 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     let mut stdout = std::io::stdout();
     writeln!(stdout, "seed {seed}")?;
-    let figures = run(&plan).await?;
+    let report = run(&plan).await?;
     writeln!(stdout, "peak memory: {}", peak_memory().as_deref().unwrap_or("unknown"))?;
-    writeln!(stdout, "{figures}")?;
-    let accounted = figures.problems.is_empty();
+    writeln!(stdout, "{report}")?;
+    let accounted = report.problems.is_empty();
     Ok(if accounted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// As Linux counts it, with the accounting.
+/// Peak resident memory according to Linux, including the accounting.
 fn peak_memory() -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,13 +1,13 @@
-//! What a run does.
+//! Plans of runs.
 
 use fastrand::Rng;
 use record_pusher::{EncryptFor, Suite};
 
-/// What a run does. The same plan pushes the same records and injects the same faults; which call
-/// meets which fault depends on the order in which calls come.
+/// Plan of a run. The same plan pushes the same records and injects the same faults. Which call meets
+/// which fault depends on the order of calls.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Chooses records and faults.
+    /// Seed of records and faults.
     pub seed: u64,
     /// Records to push, good ones and bad ones.
     pub records: usize,
@@ -15,21 +15,21 @@ pub struct Plan {
     pub faults: bool,
     /// The pusher's suite.
     pub suite: Suite,
-    /// The Regions that a record has to be encrypted for.
+    /// Regions for which a record must be encrypted.
     pub encrypt_for: EncryptFor,
-    /// Bytes of records in one message; 0 for one record in each.
+    /// Maximum bytes of JSON in an aggregate; 0 turns aggregation off.
     pub aggregate_bytes: usize,
     /// Records that one data key encrypts.
     pub cache_max_messages: u64,
     /// Shards of each Region's stream.
     pub shards: u64,
-    /// Records in an event at most.
+    /// Maximum records in an event.
     pub batch_size: usize,
 }
 
 impl Plan {
-    /// The default settings of the pusher and of the template, with the unsigned suite, which a
-    /// build without optimisation is quick with, and four shards.
+    /// Creates a plan with the defaults of pusher and template, four shards, and the unsigned suite, which
+    /// is fast in builds without optimization.
     #[must_use]
     pub fn new(seed: u64, records: usize, faults: bool) -> Self {
         Self {
@@ -45,9 +45,9 @@ impl Plan {
         }
     }
 
-    /// A short run with faults and settings that the seed chooses.
+    /// Creates the plan of a short run with faults. The seed chooses the settings.
     #[must_use]
-    pub fn of_seed(seed: u64) -> Self {
+    pub fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         Self {
             suite: if rng.u8(..4) == 0 { Suite::Signed } else { Suite::Unsigned },

@@ -1,4 +1,4 @@
-//! Pushing, and what the pushers say of each record.
+//! Pushing, and the fate of each record according to the pushers.
 
 use std::time::Duration;
 
@@ -10,40 +10,41 @@ use record_pusher::{
     StreamName,
 };
 
+use crate::environment::{Environment, KEY_ALIAS, REGIONS, STREAM};
 use crate::ledger::{Fate, MessageId, Pushed};
 use crate::plan::Plan;
 use crate::samples::{Kind, Sample};
-use crate::stage::{KEY_ALIAS, REGIONS, STREAM, Stage};
 
-/// Short, so that records are handed back while a Region is out of order.
+/// Short, so that records are undelivered during an outage.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pushes good records and bad ones.
 pub(crate) struct Pushers {
     pusher: RecordPusher,
-    /// Makes the messages that a [`RecordPusher`] would not make.
+    /// Encrypts messages that a [`RecordPusher`] would not send.
     cipher: RecordCipher,
-    /// For each Region, one that puts those messages.
+    /// Send those messages, one for each Region.
     messages: Vec<MessagePusher>,
 }
 
 /// A record before it is pushed.
 pub(crate) enum Prepared {
     Record(usize, Record),
-    /// One that is bad in a way that takes a message of its own.
+    /// A bad record that needs a message of its own.
     Message(usize, Vec<u8>),
 }
 
 impl Pushers {
-    pub(crate) async fn new(plan: &Plan, stage: &Stage) -> anyhow::Result<Self> {
+    pub(crate) async fn new(plan: &Plan, environment: &Environment) -> anyhow::Result<Self> {
         let regions: Vec<RegionName> =
             REGIONS.iter().map(|region| region.parse()).collect::<Result<_, _>>()?;
         let stream: StreamName = STREAM.parse()?;
         let keys = Keys::Encrypt { key: KEY_ALIAS.parse()?, regions: regions.clone() };
-        let cipher = RecordCipher::builder(keys, &stage.config).suite(plan.suite).build().await?;
-        let messages = regions
-            .iter()
-            .map(|region| MessagePusher::new(region, &stream, DELIVERY_TIMEOUT, &stage.config));
+        let cipher =
+            RecordCipher::builder(keys, &environment.config).suite(plan.suite).build().await?;
+        let messages = regions.iter().map(|region| {
+            MessagePusher::new(region, &stream, DELIVERY_TIMEOUT, &environment.config)
+        });
         let messages = messages.collect::<Result<_, _>>()?;
         let pusher = RecordPusher::builder(stream, KEY_ALIAS.parse()?, regions)
             .suite(plan.suite)
@@ -51,7 +52,7 @@ impl Pushers {
             .aggregate_bytes(plan.aggregate_bytes)
             .cache_max_messages(plan.cache_max_messages)
             .delivery_timeout(DELIVERY_TIMEOUT)
-            .build(&stage.config)
+            .build(&environment.config)
             .await?;
         Ok(Self { pusher, cipher, messages })
     }
@@ -113,7 +114,7 @@ fn pushed_record(number: usize, outcome: Result<Outcome, PushError>) -> anyhow::
 fn fate_of(delivery: &Result<Delivery, DeliveryError>) -> Fate {
     match delivery {
         Ok(_) => Fate::Acknowledged,
-        Err(error) if error.attempts > 0 => Fate::HandedBack,
+        Err(error) if error.attempts > 0 => Fate::Undelivered,
         Err(_) => Fate::NotSent,
     }
 }

@@ -1,4 +1,4 @@
-//! A run, in rounds, so that streams and tables do not grow with the number of records.
+//! Runs, in rounds, so that streams and tables do not grow with the number of records.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -10,74 +10,75 @@ use record_consumer::Consumer;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::figures::Figures;
+use crate::environment::{Environment, REGIONS, STREAM};
+use crate::fault_schedule::FaultSchedule;
 use crate::function::{Invocations, ShardReader};
 use crate::ledger::{Ledger, Pushed};
 use crate::plan::Plan;
 use crate::push::{Prepared, Pushers};
+use crate::report::RunReport;
 use crate::samples::Sample;
-use crate::stage::{REGIONS, STREAM, Stage};
-use crate::storm::Storm;
 
 /// Records of a round.
 const ROUND: usize = 5_000;
-/// A round that takes longer does not come to an end.
+/// Time limit of a round, far beyond what one takes.
 const ROUND_LIMIT: Duration = Duration::from_secs(120);
 
-/// Pushes the plan's records through the whole pipeline, and accounts for them. What is not as it
-/// should be is in the figures.
+/// Pushes the plan's records through the whole pipeline and accounts for each of them. Errors in the
+/// accounts are in the report.
 ///
 /// # Errors
 /// The run could not be finished: the services do not start, or records are delivered without end.
-pub async fn run(plan: &Plan) -> anyhow::Result<Figures> {
+pub async fn run(plan: &Plan) -> anyhow::Result<RunReport> {
     let started = Instant::now();
-    let stage = Stage::new(plan.shards).await?;
-    let pushers = Pushers::new(plan, &stage).await?;
-    let consumers = try_join_all(REGIONS.map(|region| stage.consumer(region))).await?;
-    let run = Run { plan, stage, pushers, consumers };
-    let mut figures = Figures::new(plan);
+    let environment = Environment::new(plan.shards).await?;
+    let pushers = Pushers::new(plan, &environment).await?;
+    let consumers = try_join_all(REGIONS.map(|region| environment.consumer(region))).await?;
+    let run = Run { plan, environment, pushers, consumers };
+    let mut report = RunReport::new(plan);
     let mut ledger = Ledger::new(plan.seed);
     for round in 0..plan.records.div_ceil(ROUND) {
         let (pushed, invocations) = run.round(round + 1).await?;
-        ledger.enter(&run.stage, pushed);
+        ledger.enter(&run.environment, pushed);
         for (region, invocations) in invocations {
-            figures.add(region, invocations);
+            report.add(region, invocations);
         }
     }
-    figures.elapsed = started.elapsed();
-    figures.finish(&run.stage, &ledger)?;
-    Ok(figures)
+    report.elapsed = started.elapsed();
+    report.finish(&run.environment, &ledger)?;
+    Ok(report)
 }
 
 struct Run<'a> {
     plan: &'a Plan,
-    stage: Stage,
+    environment: Environment,
     pushers: Pushers,
     /// In the order of [`REGIONS`].
     consumers: Vec<Consumer>,
 }
 
-/// What the shards of a round came to, by their Region's place in [`REGIONS`].
+/// Counts of a round's shards, each with the index of its Region in [`REGIONS`].
 type ByRegion = Vec<(usize, Invocations)>;
 
 impl Run<'_> {
-    /// `round` counts from 1.
+    /// Runs a round. `round` counts from 1.
     async fn round(&self, round: usize) -> anyhow::Result<(Vec<Pushed>, ByRegion)> {
-        self.stage.empty(self.plan.shards);
+        self.environment.empty(self.plan.shards);
         let records = self.prepare(numbers(round, self.plan.records)).await?;
-        let faults = self.stage.aws.faults();
-        let mut storm = self.plan.faults.then(|| Storm::inject(faults, self.seed_of(&[round])));
+        let faults = self.environment.aws.faults();
+        let mut schedule =
+            self.plan.faults.then(|| FaultSchedule::inject(faults, self.seed_of(&[round])));
         let closed = CancellationToken::new();
         let push = async {
             let pushed = self.pushers.push(records).await;
-            storm.iter_mut().for_each(|storm| storm.end_outages(faults));
+            schedule.iter_mut().for_each(|schedule| schedule.end_outages(faults));
             closed.cancel();
             pushed
         };
         let through = async { tokio::try_join!(push, self.consume(round, &closed)) };
         let through = timeout(ROUND_LIMIT, through).await;
         let (pushed, invocations) = through.context("records are delivered without end")??;
-        storm.into_iter().for_each(|storm| storm.lift(faults));
+        schedule.into_iter().for_each(|schedule| schedule.lift(faults));
         self.check_all_done(&invocations)?;
         Ok((pushed, invocations))
     }
@@ -97,7 +98,7 @@ impl Run<'_> {
         try_join_all(shards.map(|(region, shard)| async move {
             let shard = u32::try_from(shard)?;
             let reader = ShardReader {
-                aws: &self.stage.aws,
+                aws: &self.environment.aws,
                 consumer: &self.consumers[region],
                 region: REGIONS[region],
                 shard,
@@ -110,26 +111,26 @@ impl Run<'_> {
         .await
     }
 
-    /// Of a part of the run.
+    /// Returns the seed of a part of the run.
     fn seed_of(&self, part: &[usize]) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.plan.seed, part).hash(&mut hasher);
         hasher.finish()
     }
 
-    /// Whether every record that is in a stream was delivered with success.
+    /// Checks that every record of the streams was delivered with success.
     fn check_all_done(&self, invocations: &ByRegion) -> anyhow::Result<()> {
         for (region, name) in REGIONS.iter().enumerate() {
             let done = invocations.iter().filter(|(at, _)| *at == region);
             let done: u64 = done.map(|(_, counts)| counts.done).sum();
-            let there = self.stage.aws.kinesis().totals(name, STREAM).records;
+            let there = self.environment.aws.kinesis().totals(name, STREAM).records;
             anyhow::ensure!(done == there, "{done} of {there} records in {name} were delivered");
         }
         Ok(())
     }
 }
 
-/// The records of a round, by their numbers.
+/// Returns the numbers of a round's records.
 fn numbers(round: usize, records: usize) -> Range<usize> {
     (round - 1) * ROUND..records.min(round * ROUND)
 }

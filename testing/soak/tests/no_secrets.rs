@@ -16,8 +16,9 @@ use fake_aws::{Fault, Operation, Rule, Service};
 use record_cipher::{Keys, RecordCipher};
 use record_consumer::Consumer;
 use record_pusher::{Outcome, PushError, Record, RecordPusher, RecordPusherBuilder, Suite};
-use soak::{BUCKET, KEY_ALIAS, REGIONS, STREAM, Stage};
-use tokio::time::{Instant, timeout};
+use record_telemetry::Deadline;
+use soak::{BUCKET, Environment, KEY_ALIAS, REGIONS, STREAM};
+use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -29,7 +30,7 @@ const VALUE: &str = "markedValue";
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_shows_what_a_record_holds() {
     let (logs, all_logs) = capture_logs();
-    let test = Test { stage: Stage::new(1).await.unwrap(), shown: Buffer::default() };
+    let test = Test { environment: Environment::new(1).await.unwrap(), shown: Buffer::default() };
     let limit = Duration::from_secs(60);
     timeout(limit, test.push_in_every_way()).await.expect("pushing takes too long");
     timeout(limit, test.consume_in_every_way()).await.expect("consuming takes too long");
@@ -62,7 +63,7 @@ fn capture_logs() -> (Buffer, Buffer) {
 }
 
 struct Test {
-    stage: Stage,
+    environment: Environment,
     /// What a caller gets to see: errors, outcomes, responses and quarantined documents.
     shown: Buffer,
 }
@@ -91,15 +92,15 @@ impl Test {
             Rule::new(Fault::Reset).operation(Operation::PutRecords).region(REGIONS[1]),
         ];
         for rule in outages {
-            let outage = self.stage.aws.faults().inject(rule);
+            let outage = self.environment.aws.faults().inject(rule);
             self.push(settings(|builder| builder)).await;
-            self.stage.aws.faults().lift(outage);
+            self.environment.aws.faults().lift(outage);
         }
     }
 
     /// Pushes records that get through, unless something is out of order, and one that is too large.
     async fn push(&self, settings: RecordPusherBuilder) {
-        let pusher = settings.clone().build(&self.stage.config).await.unwrap();
+        let pusher = settings.clone().build(&self.environment.config).await.unwrap();
         let large = format!(r#"{{"{NAME}":"{VALUE}{}"}}"#, "x".repeat(1 << 20));
         let records = [record("1"), record("2"), large].map(String::into_bytes);
         let records = records.map(|json| Record::from_json(&json).unwrap()).to_vec();
@@ -140,13 +141,13 @@ impl Test {
         ];
         for rule in outages {
             // A new one has no data keys yet.
-            let consumer = self.stage.consumer(REGIONS[0]).await.unwrap();
+            let consumer = self.environment.consumer(REGIONS[0]).await.unwrap();
             self.show(&consumer);
-            let outage = rule.map(|rule| self.stage.aws.faults().inject(rule));
+            let outage = rule.map(|rule| self.environment.aws.faults().inject(rule));
             self.deliver(&consumer, &messages).await;
-            outage.into_iter().for_each(|outage| self.stage.aws.faults().lift(outage));
+            outage.into_iter().for_each(|outage| self.environment.aws.faults().lift(outage));
         }
-        let documents = self.stage.aws.s3().objects(REGIONS[0], BUCKET);
+        let documents = self.environment.aws.s3().objects(REGIONS[0], BUCKET);
         assert!(documents.len() >= 6, "{}", documents.len());
         documents.values().for_each(|document| self.show(&String::from_utf8_lossy(document)));
     }
@@ -160,7 +161,8 @@ impl Test {
             shard.push("key", message.clone());
         }
         let report = mapping.drain(&mut shard, |event| async {
-            let response = consumer.handle(event, Instant::now() + Duration::from_secs(2)).await;
+            let response =
+                consumer.handle(event.into(), Deadline::after(Duration::from_secs(2))).await;
             self.show(&response);
             Ok(Some(response))
         });
@@ -195,24 +197,24 @@ impl Test {
     async fn cipher(&self) -> RecordCipher {
         let regions = REGIONS.iter().map(|region| region.parse().unwrap()).collect();
         let keys = Keys::Encrypt { key: KEY_ALIAS.parse().unwrap(), regions };
-        let cipher = RecordCipher::builder(keys, &self.stage.config).suite(Suite::Unsigned);
+        let cipher = RecordCipher::builder(keys, &self.environment.config).suite(Suite::Unsigned);
         cipher.build().await.unwrap()
     }
 
     /// The data key of the first record that was pushed, in the forms in which it could be shown.
     async fn data_key(&self) -> Vec<String> {
-        let record = self.stage.aws.kinesis().records(REGIONS[0], STREAM).swap_remove(0);
+        let record = self.environment.aws.kinesis().records(REGIONS[0], STREAM).swap_remove(0);
         let limits = esdk_message::Limits::default();
         let message = esdk_message::UnverifiedMessage::parse(&record.data, limits).unwrap();
-        let encrypted = message.encrypted_data_keys()[0].ciphertext;
+        let encrypted = message.encrypted_data_keys().next().unwrap().ciphertext;
         let region = aws_config::Region::new(REGIONS[0]);
-        let config = self.stage.config.clone().into_builder().region(region).build();
+        let config = self.environment.config.clone().into_builder().region(region).build();
         let request = aws_sdk_kms::Client::new(&config)
             .decrypt()
             .ciphertext_blob(aws_sdk_kms::primitives::Blob::new(encrypted));
-        let context = message.encryption_context().iter();
-        let request =
-            context.fold(request, |request, (key, value)| request.encryption_context(*key, *value));
+        let request = message
+            .encryption_context()
+            .fold(request, |request, (key, value)| request.encryption_context(key, value));
         let key = request.send().await.unwrap().plaintext.unwrap().into_inner();
         let hex = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let list = format!("{key:?}").trim_matches(['[', ']']).to_owned();

@@ -26,7 +26,7 @@ fn parsed(text: &str) -> Vec<Entry> {
 }
 
 fn error(text: &str) -> String {
-    parse(text, "eu-west-1", TTL).unwrap_err().of_file(Path::new("c.yaml")).to_string()
+    parse(text, "eu-west-1", TTL).unwrap_err().in_file(Path::new("c.yaml")).to_string()
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn errors_name_file_line_and_field() {
         ),
         (
             "parameters:\n  - region: r\n    names:\n      - a\n      - a\n".to_owned(),
-            "c.yaml:5: parameters[0].names[1]: parameter a in r is there twice",
+            "c.yaml:5: parameters[0].names[1]: parameter a in r is given twice",
         ),
         (item.replace("hashkeytype: S", "hashkeytype: X"), "c.yaml:4: dynamodb[0].hashkeytype: "),
         (
@@ -117,7 +117,7 @@ fn errors_name_file_line_and_field() {
             format!("{item}    sortkey: s\n"),
             "c.yaml:2: dynamodb[0].sortkey: sortkey, sortkeytype and",
         ),
-        (format!("{item}    ttl: 0s\n"), "c.yaml:6: dynamodb[0].ttl: give at least 1s"),
+        (format!("{item}    ttl: 0s\n"), "c.yaml:6: dynamodb[0].ttl: expected at least 1s"),
         (format!("{item}    tll: 1s\n"), "c.yaml:6: dynamodb[0].tll: unknown field"),
         ("a: [".to_owned(), "c.yaml:1: "),
     ] {

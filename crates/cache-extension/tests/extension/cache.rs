@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache_extension::{Freshness, LoadError, RETRY_PAUSE, Want};
+use cache_extension::{CacheStatus, Freshness, LoadError, RETRY_PAUSE};
 use futures::future::join_all;
 
 use crate::fixture::{Fixture, STALE, TTL, item, parameter, unavailable, version};
@@ -11,12 +11,12 @@ use crate::fixture::{Fixture, STALE, TTL, item, parameter, unavailable, version}
 async fn a_value_is_loaded_once_and_again_when_its_time_is_over() {
     let fixture = Fixture::one();
     let first = fixture.get(0).await.unwrap();
-    assert_eq!((first.freshness, first.age), (Freshness::Loaded, Duration::ZERO));
+    assert_eq!((first.status, first.age), (CacheStatus::Loaded, Duration::ZERO));
     fixture.service.change(1);
     fixture.clock.advance(TTL - Duration::from_secs(1));
     let second = fixture.get(0).await.unwrap();
     assert_eq!(second.value, first.value);
-    assert_eq!(second.freshness, Freshness::Fresh(Duration::from_secs(1)));
+    assert_eq!(second.status, CacheStatus::Fresh(Duration::from_secs(1)));
     assert_eq!(second.age, Duration::from_secs(99));
     fixture.clock.advance(Duration::from_secs(1));
     assert_eq!(fixture.version().await, "1");
@@ -28,8 +28,8 @@ async fn however_many_requests_wait_there_is_one_load() {
     let fixture = Fixture::one();
     fixture.service.close();
     let requests = join_all((0..100).map(|number| {
-        let want = if number % 2 == 0 { Want::Fresh } else { Want::Newest };
-        fixture.cache.get(0, want)
+        let freshness = if number % 2 == 0 { Freshness::Cached } else { Freshness::Latest };
+        fixture.cache.get(0, freshness)
     }));
     let open = async {
         tokio::task::yield_now().await;
@@ -57,7 +57,7 @@ async fn a_load_that_ends_without_a_result_fails_those_who_wait_and_nobody_after
     fixture.service.panic_once();
     assert_eq!(
         fixture.get(0).await,
-        Err(LoadError::Unavailable("the load was given up".to_owned()))
+        Err(LoadError::Unavailable("the load was cancelled".to_owned()))
     );
     fixture.get(0).await.unwrap();
 }
@@ -67,8 +67,8 @@ async fn newest_is_loaded_whatever_there_is() {
     let fixture = Fixture::one();
     fixture.get(0).await.unwrap();
     fixture.service.change(1);
-    let answer = fixture.cache.get(0, Want::Newest).await.unwrap();
-    assert_eq!((version(&answer).as_str(), answer.freshness), ("1", Freshness::Loaded));
+    let answer = fixture.cache.get(0, Freshness::Latest).await.unwrap();
+    assert_eq!((version(&answer).as_str(), answer.status), ("1", CacheStatus::Loaded));
     assert_eq!(fixture.version().await, "1");
 }
 
@@ -79,10 +79,10 @@ async fn a_stale_value_is_used_while_the_service_is_down_but_not_for_ever() {
     fixture.service.fail("a", unavailable());
     fixture.clock.advance(TTL);
     let answer = fixture.get(0).await.unwrap();
-    assert_eq!((answer.age, answer.freshness), (TTL, Freshness::Stale(Duration::ZERO)));
+    assert_eq!((answer.age, answer.status), (TTL, CacheStatus::Stale(Duration::ZERO)));
     fixture.clock.advance(STALE - Duration::from_secs(1));
     let answer = fixture.get(0).await.unwrap();
-    assert_eq!(answer.freshness, Freshness::Stale(STALE - Duration::from_secs(1)));
+    assert_eq!(answer.status, CacheStatus::Stale(STALE - Duration::from_secs(1)));
     fixture.clock.advance(Duration::from_secs(1));
     assert_eq!(fixture.get(0).await, Err(unavailable()));
     fixture.service.mend();
@@ -101,7 +101,7 @@ async fn a_service_that_is_down_is_asked_once_in_a_while() {
     fixture.clock.advance(RETRY_PAUSE);
     assert_eq!(fixture.get(0).await, Err(unavailable()));
     assert_eq!(fixture.service.requests().len(), 2);
-    assert_eq!(fixture.cache.get(0, Want::Newest).await, Err(unavailable()));
+    assert_eq!(fixture.cache.get(0, Freshness::Latest).await, Err(unavailable()));
     assert_eq!(fixture.service.requests().len(), 3);
 }
 
@@ -110,8 +110,8 @@ async fn a_fresh_value_outlives_a_load_that_fails() {
     let fixture = Fixture::one();
     fixture.get(0).await.unwrap();
     fixture.service.fail("a", unavailable());
-    let answer = fixture.cache.get(0, Want::Newest).await.unwrap();
-    assert_eq!(answer.freshness, Freshness::Fresh(TTL));
+    let answer = fixture.cache.get(0, Freshness::Latest).await.unwrap();
+    assert_eq!(answer.status, CacheStatus::Fresh(TTL));
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn what_is_deleted_is_gone_at_once() {
     fixture.get(0).await.unwrap();
     let gone = LoadError::NotFound("no such parameter".to_owned());
     fixture.service.fail("a", gone.clone());
-    assert_eq!(fixture.cache.get(0, Want::Newest).await, Err(gone.clone()));
+    assert_eq!(fixture.cache.get(0, Freshness::Latest).await, Err(gone.clone()));
     assert_eq!(fixture.get(0).await, Err(gone));
 }
 
@@ -146,7 +146,7 @@ async fn filling_asks_for_ten_parameters_of_a_region_at_once() {
     assert_eq!(sizes, [1, 1, 3, 10, 10]);
     for index in (0..25).filter(|index| *index != 9) {
         let answer = fixture.get(index).await.unwrap();
-        assert!(matches!(answer.freshness, Freshness::Fresh(_)), "{index}");
+        assert!(matches!(answer.status, CacheStatus::Fresh(_)), "{index}");
     }
     assert_eq!(fixture.service.requests().len(), 5);
 }

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_extension::{
-    Answer, Api, Cache, Entry, Item, KeyAttribute, KeyValue, Kind, Load, LoadError, ManualClock,
-    Parameter, Request, Server, Source, Token, Upstream, Value, Want,
+    Answer, Api, Cache, Entry, Freshness, Item, KeyAttribute, KeyValue, Kind, Load, LoadError,
+    Parameter, Request, Server, Source, Token, Upstream, Value,
 };
+use dynamodb_cache::ManualClock;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -132,7 +133,7 @@ impl Fixture {
     }
 
     pub(crate) async fn get(&self, index: usize) -> Result<Answer, LoadError> {
-        self.cache.get(index, Want::Fresh).await
+        self.cache.get(index, Freshness::Cached).await
     }
 
     /// The version of the first entry's value.

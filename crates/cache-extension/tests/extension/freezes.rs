@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cache_extension::{Freshness, RETRY_PAUSE};
+use cache_extension::{CacheStatus, RETRY_PAUSE};
 
 use crate::fixture::{Fixture, TTL, parameter, unavailable};
 
@@ -35,7 +35,7 @@ async fn an_invocation_after_a_freeze_brings_new_values_before_they_are_asked_fo
     fixture.clock.advance_frozen(10 * TTL);
     fixture.cache.refresh().await;
     let answer = fixture.get(0).await.unwrap();
-    assert_eq!(answer.freshness, Freshness::Fresh(TTL));
+    assert_eq!(answer.status, CacheStatus::Fresh(TTL));
     assert_eq!(fixture.version().await, "1");
 }
 
@@ -77,7 +77,8 @@ async fn a_refresh_ends_when_nothing_is_being_loaded_any_more() {
     let fixture = Fixture::one();
     fixture.service.close();
     let (cache, clock) = (fixture.cache.clone(), std::sync::Arc::clone(&fixture.clock));
-    let request = tokio::spawn(async move { cache.get(0, cache_extension::Want::Fresh).await });
+    let request =
+        tokio::spawn(async move { cache.get(0, cache_extension::Freshness::Cached).await });
     while fixture.service.requests().is_empty() {
         tokio::task::yield_now().await;
     }

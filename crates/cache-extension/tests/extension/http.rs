@@ -100,9 +100,9 @@ async fn a_request_that_means_nothing_says_what_is_wrong() {
     let (fixture, port) = served().await;
     for (target, hint) in [
         ("/parameters", "give name"),
-        ("/parameters?name=a&name=b", "name is there twice"),
-        ("/parameters?name=/app/name&nam=b", "there is no field nam here"),
-        ("/parameters?name=/app/name&refresh=1", "refresh is true or false"),
+        ("/parameters?name=a&name=b", "name is given twice"),
+        ("/parameters?name=/app/name&nam=b", "unknown field nam"),
+        ("/parameters?name=/app/name&refresh=1", "refresh must be true or false"),
         ("/dynamodb?table=t", "give name, or table and hash"),
         ("/dynamodb?name=table-hash&table=t", "give name, or table and hash"),
     ] {

@@ -16,7 +16,7 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use dynamodb_cache::{Cache, DynamoDbStore, LocalStore};
+use dynamodb_cache::{Cache, DynamoDbStore, LocalStore, TieredStore};
 use provider::{Credentials, TokenProvider};
 
 #[tokio::main]
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let dynamodb = aws_sdk_dynamodb::Client::new(&aws_config::load_from_env().await);
     let table = DynamoDbStore::new(&dynamodb, table.parse()?);
     // Nobody writes another token while one is good, so a copy may be as old as its token.
-    let store = LocalStore::new(1 << 20).in_front_of(table).max_age(Duration::from_hours(24));
+    let store = TieredStore::new(LocalStore::new(1 << 20), table).max_age(Duration::from_hours(24));
     let cache = Cache::builder(store)
         .namespace("oauth-tokens")
         .refresh_ahead(Duration::from_mins(5))

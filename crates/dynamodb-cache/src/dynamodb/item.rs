@@ -21,9 +21,9 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 pub(super) const ID: &str = "id";
 pub(super) const CACHED_VALUE: &str = "cached_value";
 pub(super) const EXPIRES_AT: &str = "expires_at";
-/// Of what is no text: `bytes` or `nothing`.
+/// Of values other than texts: `bytes` or `nothing`.
 const KIND: &str = "kind";
-/// Of what is compressed: `gzip`.
+/// Of compressed values: `gzip`.
 const COMPRESSION: &str = "compression";
 
 const BYTES: &str = "bytes";
@@ -33,15 +33,15 @@ const GZIP: &str = "gzip";
 /// DynamoDB's limit, names of attributes counted:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const MAX_ITEM_BYTES: usize = 400 * 1024;
-/// What a number may take:
+/// Most bytes of a number:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
 const MAX_NUMBER_BYTES: usize = 21;
-/// The most that is compressed, so that a few kilobytes cannot fill a reader's memory.
+/// Most bytes of a compressed value, so that a few kilobytes cannot fill a reader's memory.
 pub(super) const MAX_VALUE_BYTES: usize = 16 << 20;
 
-/// The item of an entry, its value compressed if it has more than `compress_above` bytes.
+/// Encodes an entry as an item, its value compressed if it has more than `compress_above` bytes.
 ///
-/// A text is stored as it is. Bytes, and whatever is compressed, are base64.
+/// A text is stored as it is. Bytes and compressed values are base64.
 pub(super) fn encode(
     key: &Key,
     entry: &Entry,
@@ -84,7 +84,7 @@ pub(super) fn string(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-/// Whole seconds, which is what DynamoDB's own removal of ended items understands.
+/// Whole seconds, the unit of DynamoDB's own time-to-live.
 pub(super) fn seconds(time: SystemTime) -> AttributeValue {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     AttributeValue::N(seconds.to_string())
@@ -99,12 +99,12 @@ fn too_large(key: &Key, bytes: usize, limit: usize) -> CacheError {
     CacheError::TooLarge { key: key.id().to_owned(), bytes, limit }
 }
 
-/// Whether decoding takes long enough to be in the way of others.
+/// Returns `true` if decoding takes long enough to delay other tasks.
 pub(super) fn is_compressed(item: &Item) -> bool {
     item.contains_key(COMPRESSION)
 }
 
-/// The entry of an item, which may be of another program.
+/// Decodes an item, which another program may have written.
 pub(super) fn decode(mut item: Item) -> Result<Entry, Unreadable> {
     let expires_at = match item.remove(EXPIRES_AT) {
         Some(AttributeValue::N(seconds)) => time(&seconds).ok_or(Unreadable::Expiry)?,
@@ -115,7 +115,7 @@ pub(super) fn decode(mut item: Item) -> Result<Entry, Unreadable> {
     };
     let kind = mark(&item, KIND)?;
     let compression = mark(&item, COMPRESSION)?;
-    Ok(Entry { value: value(text, kind, compression)?, expires_at })
+    Ok(Entry::new(value(text, kind, compression)?, expires_at))
 }
 
 /// Seconds since 1970, fractions too.

@@ -1,24 +1,25 @@
 //! Entries in a DynamoDB table.
 
+mod failure_policy;
 mod item;
 mod table;
-mod trouble;
 
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use aws_outcome::{Cause, Failure};
 use aws_sdk_dynamodb::Client;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
+pub use self::failure_policy::FailurePolicy;
 use self::item::Item;
 use self::table::{Answer, Table, Write};
-pub use self::trouble::OnTrouble;
-use self::trouble::Trouble;
+use crate::clock::Now;
 use crate::error::CacheError;
 use crate::key::Key;
 use crate::stats::DynamoDbStats;
@@ -29,19 +30,19 @@ use crate::table_name::TableName;
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const MAX_READS: usize = 100;
 const MAX_WRITES: usize = 25;
-/// Requests of one call on their way at once.
+/// Concurrent requests of one call.
 const REQUESTS_AT_ONCE: usize = 4;
 
-/// Entries in a DynamoDB table whose partition key is the string `id`. Clones share their counts.
+/// Entries in a DynamoDB table whose partition key is the string `id`. Clones share their counters.
 ///
-/// Requests are repeated as [`OnTrouble`] says, and not by the client of the AWS SDK besides.
+/// Requests are retried as the [`FailurePolicy`] says. The SDK client's own retries are off.
 #[derive(Debug, Clone)]
 pub struct DynamoDbStore(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     table: Table,
-    on_trouble: OnTrouble,
+    failure_policy: FailurePolicy,
     compress_above: Option<usize>,
 }
 
@@ -51,63 +52,63 @@ struct Inner {
 pub struct DynamoDbStoreBuilder {
     client: Client,
     table: TableName,
-    on_trouble: OnTrouble,
+    failure_policy: FailurePolicy,
     timeout: Duration,
     compress_above: Option<usize>,
 }
 
 impl DynamoDbStoreBuilder {
-    /// What to do when DynamoDB is in trouble. Unless set, two more tries and then a miss.
-    pub fn on_trouble(mut self, on_trouble: OnTrouble) -> Self {
-        self.on_trouble = on_trouble;
+    /// Sets what to do when a request fails. Default: two retries, and then a miss.
+    pub fn failure_policy(mut self, failure_policy: FailurePolicy) -> Self {
+        self.failure_policy = failure_policy;
         self
     }
 
-    /// How long each try may take. A second unless set.
+    /// Sets the time limit of each attempt. Default: 1 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Compresses values of more than so many bytes, with gzip. None unless set.
+    /// Compresses values of more than this many bytes with gzip. Off by default.
     ///
-    /// Other programs see a compressed text as base64. What does not fit into an item of 400 KB
-    /// even so is refused, and what has more than 16 MiB before.
+    /// Other programs see a compressed text as base64. A value is rejected if it has more than
+    /// 16 MiB, or does not fit into an item of 400 KB after compression.
     pub fn compress_above(mut self, bytes: usize) -> Self {
         self.compress_above = Some(bytes);
         self
     }
 
-    /// The store.
+    /// Creates the store. Makes no requests.
     #[must_use]
     pub fn build(self) -> DynamoDbStore {
         DynamoDbStore(Arc::new(Inner {
             table: Table::new(&self.client, self.table, self.timeout),
-            on_trouble: self.on_trouble,
+            failure_policy: self.failure_policy,
             compress_above: self.compress_above,
         }))
     }
 }
 
 impl DynamoDbStore {
-    /// A store with the default settings.
+    /// Creates a store with the default settings.
     #[must_use]
     pub fn new(client: &Client, table: TableName) -> Self {
         Self::builder(client, table).build()
     }
 
-    /// A store with settings of its own. Region, credentials and endpoint are the client's.
+    /// Starts building a store. Region, credentials and endpoint are the client's.
     pub fn builder(client: &Client, table: TableName) -> DynamoDbStoreBuilder {
         DynamoDbStoreBuilder {
             client: client.clone(),
             table,
-            on_trouble: OnTrouble::default(),
+            failure_policy: FailurePolicy::default(),
             timeout: Duration::from_secs(1),
             compress_above: None,
         }
     }
 
-    /// What it has asked of DynamoDB so far.
+    /// Returns counters accumulated by this store and its clones.
     #[must_use]
     pub fn stats(&self) -> DynamoDbStats {
         self.0.table.counters.read()
@@ -119,7 +120,7 @@ impl Store for DynamoDbStore {
         &'a self,
         keys: &'a [Key],
         freshness: Freshness,
-        now: SystemTime,
+        now: Now,
     ) -> BoxFuture<'a, Result<Vec<Lookup>, CacheError>> {
         self.0.get(keys, freshness == Freshness::Latest, now).boxed()
     }
@@ -127,7 +128,7 @@ impl Store for DynamoDbStore {
     fn set(
         &self,
         entries: Vec<(Key, Entry)>,
-        _: SystemTime,
+        _: Now,
     ) -> BoxFuture<'_, Result<Vec<Key>, CacheError>> {
         async move { self.0.write(self.0.encode(entries).await?).await }.boxed()
     }
@@ -139,13 +140,13 @@ impl Store for DynamoDbStore {
     fn acquire<'a>(
         &'a self,
         lease: &'a Lease,
-        now: SystemTime,
+        now: Now,
     ) -> BoxFuture<'a, Result<bool, CacheError>> {
         self.0.acquire(lease, now).boxed()
     }
 
     fn release<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, ()> {
-        // It ends by itself, so one try is enough.
+        // It expires by itself, so one attempt is enough.
         self.0.table.release(lease).map(drop).boxed()
     }
 }
@@ -155,95 +156,96 @@ impl Inner {
         &self,
         keys: &[Key],
         consistent: bool,
-        now: SystemTime,
+        now: Now,
     ) -> Result<Vec<Lookup>, CacheError> {
         let read = move |keys| self.table.read(keys, consistent).boxed();
-        let Sent { items, left, .. } = self.send_all(keys.to_vec(), MAX_READS, read).await?;
+        let Sent { items, unprocessed, .. } = self.send_all(keys.to_vec(), MAX_READS, read).await?;
         let mut by_id: HashMap<_, _> = decode(items).await.into_iter().collect();
-        by_id.extend(left.iter().map(|key| (key.id().to_owned(), Err(Miss::Unavailable))));
+        by_id.extend(unprocessed.iter().map(|key| (key.id().to_owned(), Err(Miss::Unavailable))));
         let lookup = |key: &Key| {
             let entry = by_id.remove(key.id()).unwrap_or(Err(Miss::Absent))?;
-            if entry.expires_at > now { Ok(entry) } else { Err(Miss::Expired) }
+            if entry.expires_at > now.wall { Ok(entry) } else { Err(Miss::Expired) }
         };
         Ok(keys.iter().map(lookup).collect())
     }
 
-    /// The keys of those that were not carried out.
+    /// Makes the writes, and returns the keys of those that failed.
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Key>, CacheError> {
         let write = move |writes| self.table.write(writes).boxed();
         let sent = self.send_all(writes, MAX_WRITES, write).await?;
-        Ok(sent.left.iter().map(|write| write.key().clone()).collect())
+        Ok(sent.unprocessed.iter().map(|write| write.key().clone()).collect())
     }
 
-    /// Sends entries in requests of at most so many each.
+    /// Sends entries in requests of at most `at_most` each.
     async fn send_all<'a, T: Clone + Send>(
         &'a self,
         entries: Vec<T>,
         at_most: usize,
-        try_once: impl Fn(Vec<T>) -> BoxFuture<'a, Answer<T>> + Copy + Send,
+        attempt: impl Fn(Vec<T>) -> BoxFuture<'a, Answer<T>> + Copy + Send,
     ) -> Result<Sent<T>, CacheError> {
         let chunks: Vec<_> = entries.chunks(at_most).map(<[T]>::to_vec).collect();
-        let requests = stream::iter(chunks).map(|chunk| self.send(chunk, try_once));
-        let mut ended = pin!(requests.buffer_unordered(REQUESTS_AT_ONCE));
+        let requests = stream::iter(chunks).map(|chunk| self.send(chunk, attempt));
+        let mut finished = pin!(requests.buffer_unordered(REQUESTS_AT_ONCE));
         let mut all = Sent::default();
-        while let Some(sent) = ended.next().await {
+        while let Some(sent) = finished.next().await {
             all.add(sent);
         }
-        all.trouble.as_ref().map_or(Ok(()), |trouble| self.judge(trouble))?;
+        all.failure.as_ref().map_or(Ok(()), |failure| self.apply_policy(failure))?;
         Ok(all)
     }
 
-    /// Sends a request, and repeats it with the entries that are left as long as that helps or the
-    /// tries last.
+    /// Sends a request, and retries it with the unprocessed entries while that helps and attempts
+    /// remain.
     async fn send<'a, T: Clone + Send>(
         &'a self,
         entries: Vec<T>,
-        try_once: impl Fn(Vec<T>) -> BoxFuture<'a, Answer<T>> + Send,
+        attempt: impl Fn(Vec<T>) -> BoxFuture<'a, Answer<T>> + Send,
     ) -> Sent<T> {
-        let mut sent = Sent { items: Vec::new(), left: entries, trouble: None };
-        let mut tries = self.on_trouble.tries();
+        let mut sent = Sent { items: Vec::new(), unprocessed: entries, failure: None };
+        let mut attempts = self.failure_policy.attempts();
         loop {
-            let trouble = match try_once(sent.left.clone()).await {
-                Ok((items, left)) => {
+            let failure = match attempt(sent.unprocessed.clone()).await {
+                Ok((items, unprocessed)) => {
                     sent.items.extend(items);
-                    if left.is_empty() {
-                        return Sent { left, ..sent };
+                    if unprocessed.is_empty() {
+                        return Sent { unprocessed, ..sent };
                     }
-                    if left.len() < sent.left.len() {
-                        tries = self.on_trouble.tries();
+                    if unprocessed.len() < sent.unprocessed.len() {
+                        attempts = self.failure_policy.attempts();
                     }
-                    sent.left = left;
-                    Trouble::unprocessed()
+                    sent.unprocessed = unprocessed;
+                    // DynamoDB's reason for leaving entries of a batch unprocessed.
+                    Failure::from(Cause::Throttled)
                 }
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
-            if !tries.again(&trouble).await {
-                return Sent { trouble: Some(trouble), ..sent };
+            if !attempts.retry(&failure).await {
+                return Sent { failure: Some(failure), ..sent };
             }
         }
     }
 
-    async fn acquire(&self, lease: &Lease, now: SystemTime) -> Result<bool, CacheError> {
-        let mut tries = self.on_trouble.tries();
+    async fn acquire(&self, lease: &Lease, now: Now) -> Result<bool, CacheError> {
+        let mut attempts = self.failure_policy.attempts();
         loop {
-            match self.table.acquire(lease, item::seconds(now)).await {
+            match self.table.acquire(lease, item::seconds(now.wall)).await {
                 Ok(acquired) => return Ok(acquired),
-                Err(trouble) if tries.again(&trouble).await => {}
-                Err(trouble) => return self.judge(&trouble).map(|()| true),
+                Err(failure) if attempts.retry(&failure).await => {}
+                Err(failure) => return self.apply_policy(&failure).map(|()| true),
             }
         }
     }
 
-    /// An error, if that is what trouble leads to.
-    fn judge(&self, trouble: &Trouble) -> Result<(), CacheError> {
-        let (table, reason) = (self.table.name(), trouble.reason.as_str());
-        match self.on_trouble {
-            OnTrouble::Miss { .. } => {
-                debug!(table, reason, "the cache goes on without its table");
+    /// Turns a failure into an error if that is the policy.
+    fn apply_policy(&self, failure: &Failure) -> Result<(), CacheError> {
+        let table = self.table.name();
+        match self.failure_policy {
+            FailurePolicy::Miss { .. } => {
+                debug!(table, %failure, "table request failed, going on without the table");
                 Ok(())
             }
-            OnTrouble::Fail { .. } => {
-                Err(CacheError::Unavailable { table: table.to_owned(), reason: reason.to_owned() })
+            FailurePolicy::Fail { .. } => {
+                Err(CacheError::Table { table: table.to_owned(), failure: failure.clone() })
             }
         }
     }
@@ -264,30 +266,29 @@ impl Inner {
     }
 }
 
-/// What became of entries that were sent.
+/// The outcome of sending entries.
 struct Sent<T> {
     items: Vec<Item>,
-    /// What was not carried out.
-    left: Vec<T>,
-    /// Why not.
-    trouble: Option<Trouble>,
+    unprocessed: Vec<T>,
+    /// Why entries are unprocessed.
+    failure: Option<Failure>,
 }
 
 impl<T> Default for Sent<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), left: Vec::new(), trouble: None }
+        Self { items: Vec::new(), unprocessed: Vec::new(), failure: None }
     }
 }
 
 impl<T> Sent<T> {
     fn add(&mut self, other: Self) {
         self.items.extend(other.items);
-        self.left.extend(other.left);
-        self.trouble = other.trouble.or(self.trouble.take());
+        self.unprocessed.extend(other.unprocessed);
+        self.failure = other.failure.or(self.failure.take());
     }
 }
 
-/// Items that answer a request have ids.
+/// Decodes the items of an answer, all of which have ids.
 async fn decode(items: Vec<Item>) -> Vec<(String, Lookup)> {
     let is_slow = items.iter().any(item::is_compressed);
     let decode = move || {
@@ -300,7 +301,7 @@ async fn decode(items: Vec<Item>) -> Vec<(String, Lookup)> {
     run(is_slow, decode).await
 }
 
-/// Runs slow work where it is in nobody's way.
+/// Runs slow work on a thread where it blocks no other task.
 async fn run<T: Send + 'static>(is_slow: bool, work: impl FnOnce() -> T + Send + 'static) -> T {
     if !is_slow {
         return work();

@@ -1,9 +1,11 @@
-//! Requests for a table.
+//! Requests to a table.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
+use aws_outcome::{Cause, Failure, Service};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -13,13 +15,12 @@ use aws_sdk_dynamodb::types::{
 use tokio::time::timeout;
 
 use super::item::{CACHED_VALUE, EXPIRES_AT, ID, Item, plain, string};
-use super::trouble::Trouble;
 use crate::key::Key;
 use crate::stats::DynamoDbCounters;
 use crate::store::Lease;
 use crate::table_name::TableName;
 
-/// One try of each request that a store makes.
+/// Makes single attempts of the requests of a store.
 #[derive(Debug)]
 pub(super) struct Table {
     client: Client,
@@ -28,8 +29,8 @@ pub(super) struct Table {
     pub(super) counters: DynamoDbCounters,
 }
 
-/// What one try gave: items, and those entries of the request that were left unprocessed.
-pub(super) type Answer<T> = Result<(Vec<Item>, Vec<T>), Trouble>;
+/// The result of one attempt: items, and the entries of the request that were left unprocessed.
+pub(super) type Answer<T> = Result<(Vec<Item>, Vec<T>), Failure>;
 
 /// A write of one item.
 #[derive(Debug, Clone)]
@@ -47,7 +48,7 @@ impl Write {
 
 impl Table {
     pub(super) fn new(client: &Client, name: TableName, timeout: Duration) -> Self {
-        // Tries are counted here, so the SDK is not to make more of its own.
+        // The store counts its attempts, so the SDK makes no retries of its own.
         let config = client.config().to_builder().retry_config(RetryConfig::disabled()).build();
         Self { client: Client::from_conf(config), name, timeout, counters: <_>::default() }
     }
@@ -56,7 +57,7 @@ impl Table {
         self.name.as_str()
     }
 
-    /// The items that there are of these keys.
+    /// Reads the items of these keys.
     pub(super) async fn read(&self, keys: Vec<Key>, consistent: bool) -> Answer<Key> {
         match keys.as_slice() {
             [key] => Ok((self.read_one(key, consistent).await?, Vec::new())),
@@ -64,7 +65,7 @@ impl Table {
         }
     }
 
-    async fn read_one(&self, key: &Key, consistent: bool) -> Result<Vec<Item>, Trouble> {
+    async fn read_one(&self, key: &Key, consistent: bool) -> Result<Vec<Item>, Failure> {
         let request = self.client.get_item().table_name(self.name());
         let request = request.set_key(Some(key_attributes(key))).consistent_read(consistent);
         let output = self.answer(request.send()).await?;
@@ -80,22 +81,22 @@ impl Table {
         let request = self.client.batch_get_item().request_items(self.name(), reads);
         let output = self.answer(request.send()).await?;
         let items = output.responses.and_then(|mut tables| tables.remove(self.name()));
-        let left = output.unprocessed_keys.and_then(|mut tables| tables.remove(self.name()));
-        let left: Vec<_> = left.map(|left| left.keys).unwrap_or_default();
-        let left = self.those(keys, Key::id, left.iter().filter_map(id));
-        Ok((items.unwrap_or_default(), left))
+        let unread = output.unprocessed_keys.and_then(|mut tables| tables.remove(self.name()));
+        let unread: Vec<_> = unread.map(|unread| unread.keys).unwrap_or_default();
+        let unread = self.unprocessed(keys, Key::id, unread.iter().filter_map(id));
+        Ok((items.unwrap_or_default(), unread))
     }
 
-    /// Makes writes of different keys. There are no items in the answer.
+    /// Writes to different keys. The answer has no items.
     pub(super) async fn write(&self, writes: Vec<Write>) -> Answer<Write> {
-        let left = match writes.as_slice() {
+        let unwritten = match writes.as_slice() {
             [write] => self.write_one(write).await.map(|()| Vec::new()),
             _ => self.write_batch(writes).await,
         };
-        left.map(|left| (Vec::new(), left))
+        unwritten.map(|unwritten| (Vec::new(), unwritten))
     }
 
-    async fn write_one(&self, write: &Write) -> Result<(), Trouble> {
+    async fn write_one(&self, write: &Write) -> Result<(), Failure> {
         match write {
             Write::Put(_, item) => {
                 let request = self.client.put_item().table_name(self.name());
@@ -108,34 +109,35 @@ impl Table {
         }
     }
 
-    async fn write_batch(&self, writes: Vec<Write>) -> Result<Vec<Write>, Trouble> {
+    async fn write_batch(&self, writes: Vec<Write>) -> Result<Vec<Write>, Failure> {
         let requests = writes.iter().map(write_request).collect();
         let request = self.client.batch_write_item().request_items(self.name(), requests);
         let output = self.answer(request.send()).await?;
-        let left = output.unprocessed_items.and_then(|mut tables| tables.remove(self.name()));
-        let left = left.unwrap_or_default();
-        Ok(self.those(writes, |write| write.key().id(), left.iter().filter_map(written_id)))
+        let unwritten = output.unprocessed_items.and_then(|mut tables| tables.remove(self.name()));
+        let unwritten = unwritten.unwrap_or_default();
+        let ids = unwritten.iter().filter_map(written_id);
+        Ok(self.unprocessed(writes, |write| write.key().id(), ids))
     }
 
-    /// Those of what was sent that DynamoDB left unprocessed.
-    fn those<'a, T>(
+    /// Counts and returns the entries that DynamoDB left unprocessed.
+    fn unprocessed<'a, T>(
         &self,
         sent: Vec<T>,
         id_of: impl Fn(&T) -> &str,
-        left: impl Iterator<Item = &'a str>,
+        ids: impl Iterator<Item = &'a str>,
     ) -> Vec<T> {
-        let left: Vec<_> = left.collect();
-        self.counters.unprocessed(left.len());
-        sent.into_iter().filter(|sent| left.contains(&id_of(sent))).collect()
+        let ids: Vec<_> = ids.collect();
+        self.counters.unprocessed(ids.len());
+        sent.into_iter().filter(|sent| ids.contains(&id_of(sent))).collect()
     }
 
-    /// Whether the lease was free, had ended, or is this owner's already. The last is so when the
-    /// answer to an earlier try was lost.
+    /// Takes a lease if it is free, has expired, or is this owner's already. The last is the case
+    /// after an attempt whose answer was lost.
     pub(super) async fn acquire(
         &self,
         lease: &Lease,
         now: AttributeValue,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, Failure> {
         let free = format!(
             "attribute_not_exists({ID}) OR {EXPIRES_AT} <= :now OR {CACHED_VALUE} = :owner"
         );
@@ -145,42 +147,40 @@ impl Table {
             .condition_expression(free)
             .expression_attribute_values(":now", now)
             .expression_attribute_values(":owner", string(&lease.owner));
-        holds(self.answer(request.send()).await)
+        is_met(self.answer(request.send()).await)
     }
 
-    pub(super) async fn release(&self, lease: &Lease) -> Result<bool, Trouble> {
+    pub(super) async fn release(&self, lease: &Lease) -> Result<bool, Failure> {
         let request = self.client.delete_item().table_name(self.name());
         let request = request
             .set_key(Some(key_attributes(&lease.key)))
             .condition_expression(format!("{CACHED_VALUE} = :owner"))
             .expression_attribute_values(":owner", string(&lease.owner));
-        holds(self.answer(request.send()).await)
+        is_met(self.answer(request.send()).await)
     }
 
-    async fn answer<T, E: ProvideErrorMetadata>(
+    async fn answer<T, E: ProvideErrorMetadata + Error + 'static>(
         &self,
         sent: impl Future<Output = Result<T, SdkError<E>>>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, Failure> {
         self.counters.request();
         let answer = match timeout(self.timeout, sent).await {
-            Ok(answer) => answer.map_err(Trouble::from),
-            Err(_) => Err(Trouble::late(self.timeout)),
+            Ok(answer) => answer.map_err(|error| Failure::new(Service::DynamoDb, &error)),
+            Err(_) => Err(Failure::timed_out(self.timeout)),
         };
-        if let Err(trouble) = &answer
-            && !trouble.is_failed_condition()
-        {
-            self.counters.failure(trouble.is_throttling);
+        if let Err(failure) = &answer {
+            self.counters.failure(failure.cause());
         }
         answer
     }
 }
 
-/// Whether the condition of a write was so.
-fn holds<T>(answer: Result<T, Trouble>) -> Result<bool, Trouble> {
+/// Returns `true` if the condition of a write was met.
+fn is_met<T>(answer: Result<T, Failure>) -> Result<bool, Failure> {
     match answer {
         Ok(_) => Ok(true),
-        Err(trouble) if trouble.is_failed_condition() => Ok(false),
-        Err(trouble) => Err(trouble),
+        Err(failure) if failure.cause() == Cause::ConditionFailed => Ok(false),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -201,7 +201,7 @@ fn write_request(write: &Write) -> WriteRequest {
     }
 }
 
-/// What an item, or a key, has as its id.
+/// Returns the id of an item or a key.
 pub(super) fn id(item: &Item) -> Option<&str> {
     item.get(ID)?.as_s().ok().map(String::as_str)
 }

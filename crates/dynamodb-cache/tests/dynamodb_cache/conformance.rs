@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dynamodb_cache::{Cache, Cacheable, Json, KeyProblem, LocalStore, Store};
+use dynamodb_cache::{Cache, Cacheable, InvalidKeyReason, Json, LocalStore, Store, TieredStore};
 use serde::{Deserialize, Serialize};
 
 use crate::fixture::{Fixture, fresh_namespace, in_time, store_under_test};
@@ -24,7 +24,7 @@ async fn a_local_store_conforms() {
 #[tokio::test]
 async fn a_local_store_in_front_of_a_table_conforms() {
     let fixture = Fixture::new().await;
-    let store = local().in_front_of(store_under_test(&fixture).await);
+    let store = TieredStore::new(local(), store_under_test(&fixture).await);
     let store = store.max_age(Duration::from_hours(1));
     conforms(&fixture, store).await;
 }
@@ -171,13 +171,13 @@ async fn keys_up_to_the_limit(fixture: &Fixture, store: impl Store + 'static) {
         cache.set(key, &key.to_owned()).await.unwrap();
         assert_eq!(cache.get(key).await.unwrap().as_deref(), Some(key));
     }
-    let problem = |error| match error {
-        dynamodb_cache::CacheError::InvalidKey { problem, .. } => problem,
+    let reason = |error| match error {
+        dynamodb_cache::CacheError::InvalidKey { reason, .. } => reason,
         other => panic!("{other}"),
     };
     let too_long = cache.get(&format!("{longest}a")).await.unwrap_err();
-    assert_eq!(problem(too_long), KeyProblem::TooLong { bytes: 2047 });
-    assert_eq!(problem(cache.get("").await.unwrap_err()), KeyProblem::Empty);
+    assert_eq!(reason(too_long), InvalidKeyReason::TooLong { bytes: 2047 });
+    assert_eq!(reason(cache.get("").await.unwrap_err()), InvalidKeyReason::Empty);
 }
 
 async fn one_load(fixture: &Fixture, store: impl Store + 'static) {

@@ -13,7 +13,7 @@ use crate::fixture::{Fixture, Item, fresh_namespace, item, number, text};
 const MAX_ITEM_BYTES: usize = 400 * 1024;
 
 fn seconds(fixture: &Fixture) -> u64 {
-    fixture.clock.now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    fixture.clock.now().wall.duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 #[tokio::test]
@@ -69,7 +69,8 @@ async fn items_of_other_programs_are_read() {
 #[tokio::test]
 async fn a_fraction_of_a_second_counts() {
     let fixture = Fixture::new().await;
-    let into_the_second = fixture.clock.now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    let into_the_second =
+        fixture.clock.now().wall.duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     fixture.clock.advance(Duration::from_nanos(1_000_000_000 - u64::from(into_the_second)));
     let end = format!("{}.5", seconds(&fixture));
     assert_eq!(read(&fixture, foreign(&end)).await.as_deref(), Some("x"));

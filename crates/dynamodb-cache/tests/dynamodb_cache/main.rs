@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
+mod clocks;
 mod conformance;
+mod failure_policy;
 mod fixture;
 mod items;
 mod keys;
@@ -14,4 +16,3 @@ mod oauth_token;
 mod provider;
 mod secrets;
 mod tiers;
-mod trouble;

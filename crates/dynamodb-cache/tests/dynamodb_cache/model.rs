@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dynamodb_cache::{Cache, Clock, Loaded, LocalStore, Store};
+use dynamodb_cache::{Cache, Clock, Loaded, LocalStore, Store, TieredStore};
 use proptest::prelude::*;
 
 use crate::fixture::Fixture;
@@ -46,7 +46,7 @@ async fn agrees(fixture: &Fixture, store: impl Store + 'static, steps: Vec<Step>
     let cache: Cache<String> = fixture.over(store).namespace("model").build().unwrap();
     let mut model = Model::default();
     for (number, step) in steps.into_iter().enumerate() {
-        let now = fixture.clock.now();
+        let now = fixture.clock.now().wall;
         let value = number.to_string();
         match step {
             Step::Set { keys, seconds } => {
@@ -99,7 +99,7 @@ proptest! {
             let fixture = Fixture::new().await;
             agrees(&fixture, fixture.store(), steps.clone()).await;
             let fixture = Fixture::new().await;
-            let tiered = local().in_front_of(fixture.store()).max_age(Duration::from_secs(5));
+            let tiered = TieredStore::new(local(), fixture.store()).max_age(Duration::from_secs(5));
             agrees(&fixture, tiered, steps.clone()).await;
             agrees(&fixture, local(), steps).await;
         });

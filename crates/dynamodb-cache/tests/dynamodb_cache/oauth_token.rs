@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use dynamodb_cache::{CacheError, LocalStore};
+use dynamodb_cache::{CacheError, LocalStore, TieredStore};
 use fake_aws::{Fault, Rule};
 use futures::future::join_all;
 use http_body_util::{BodyExt, Full};
@@ -79,7 +79,7 @@ async fn answer(
 }
 
 fn provider(fixture: &Fixture, server: &TokenServer) -> TokenProvider {
-    let store = LocalStore::new(1 << 20).in_front_of(fixture.store());
+    let store = TieredStore::new(LocalStore::new(1 << 20), fixture.store());
     let store = store.max_age(Duration::from_hours(2));
     let cache = fixture.over(store).namespace("oauth-tokens").lease(Duration::from_secs(15));
     TokenProvider::new(server.credentials("secret"), cache.build().unwrap()).unwrap()

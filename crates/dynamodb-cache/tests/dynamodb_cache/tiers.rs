@@ -2,10 +2,11 @@
 //! wrote.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use dynamodb_cache::{
-    Cache, CacheError, Entry, Freshness, Key, LocalStore, Lookup, OnTrouble, Store,
+    Cache, CacheError, Entry, FailurePolicy, Freshness, Key, LocalStore, Lookup, Now, Store,
+    TieredStore,
 };
 use fake_aws::{Fault, Operation, Rule};
 use futures::future::{BoxFuture, FutureExt};
@@ -20,7 +21,7 @@ fn value(text: &str) -> String {
 }
 
 fn tiered(fixture: &Fixture) -> Cache<String> {
-    fixture.over(LocalStore::new(1 << 20).in_front_of(fixture.store())).build().unwrap()
+    fixture.over(TieredStore::new(LocalStore::new(1 << 20), fixture.store())).build().unwrap()
 }
 
 #[tokio::test]
@@ -71,7 +72,7 @@ async fn a_copy_does_not_outlive_its_entry() {
 #[tokio::test]
 async fn a_refresh_goes_by_the_entrys_end_and_not_by_the_copys() {
     let fixture = Fixture::new().await;
-    let store = LocalStore::new(1 << 20).in_front_of(fixture.store());
+    let store = TieredStore::new(LocalStore::new(1 << 20), fixture.store());
     let cache = fixture.over(store).refresh_ahead(2 * MINUTE).build().unwrap();
     let load = async || Ok::<_, CacheError>(value("1"));
     for _ in 0..3 {
@@ -84,8 +85,8 @@ async fn a_refresh_goes_by_the_entrys_end_and_not_by_the_copys() {
 async fn what_the_table_does_not_take_is_in_front_all_the_same() {
     let fixture = Fixture::new().await;
     fixture.aws.faults().inject(Rule::new(Fault::Throttle));
-    let back = fixture.store_builder().on_trouble(OnTrouble::Miss { retries: 0 }).build();
-    let cache = fixture.over(LocalStore::new(1 << 20).in_front_of(back)).build().unwrap();
+    let back = fixture.store_builder().failure_policy(FailurePolicy::Miss { retries: 0 }).build();
+    let cache = fixture.over(TieredStore::new(LocalStore::new(1 << 20), back)).build().unwrap();
     for _ in 0..10 {
         let loaded = cache.get_or_load("a", async || Ok::<_, CacheError>(value("1")));
         assert_eq!(loaded.await.unwrap(), value("1"));
@@ -96,8 +97,8 @@ async fn what_the_table_does_not_take_is_in_front_all_the_same() {
 #[tokio::test]
 async fn a_write_that_may_have_failed_leaves_nothing_in_front() {
     let fixture = Fixture::new().await;
-    let back = fixture.store_builder().on_trouble(OnTrouble::Fail { retries: 0 }).build();
-    let cache = fixture.over(LocalStore::new(1 << 20).in_front_of(back)).build().unwrap();
+    let back = fixture.store_builder().failure_policy(FailurePolicy::Fail { retries: 0 }).build();
+    let cache = fixture.over(TieredStore::new(LocalStore::new(1 << 20), back)).build().unwrap();
     cache.set("a", &value("old")).await.unwrap();
     let lost = Rule::new(Fault::AnswerLost).operation(Operation::PutItem).times(1);
     fixture.aws.faults().inject(lost);
@@ -172,7 +173,7 @@ impl Store for Slow {
         &'a self,
         keys: &'a [Key],
         freshness: Freshness,
-        now: SystemTime,
+        now: Now,
     ) -> BoxFuture<'a, Result<Vec<Lookup>, CacheError>> {
         assert_eq!(freshness, Freshness::Latest, "a copy of what is behind may be used for long");
         async move {
@@ -187,7 +188,7 @@ impl Store for Slow {
     fn set(
         &self,
         entries: Vec<(Key, Entry)>,
-        now: SystemTime,
+        now: Now,
     ) -> BoxFuture<'_, Result<Vec<Key>, CacheError>> {
         self.store.set(entries, now)
     }
@@ -203,7 +204,7 @@ async fn a_slow_lookup_does_not_bring_back_what_was_replaced_or_removed() {
         let slow = Slow::new();
         let direct = Cache::new(slow.store.clone());
         direct.set("a", &value("old")).await.unwrap();
-        let cache = Cache::new(LocalStore::new(1 << 20).in_front_of(slow.clone()));
+        let cache = Cache::new(TieredStore::new(LocalStore::new(1 << 20), slow.clone()));
         let lookup = tokio::spawn({
             let cache = cache.clone();
             async move { cache.get("a").await.unwrap() }

@@ -181,7 +181,6 @@ pub(super) fn decryption_error(error: Error<AwsError>) -> AwsError {
     let message = error.to_string();
     match error {
         Error::ForbiddenSuite { .. } => AwsError::InvalidAlgorithmSuiteInfoOnDecrypt { message },
-        Error::ReproducedContext { .. } => AwsError::InvalidDecryptionMaterials { message },
         error => other_error(error),
     }
 }
@@ -190,5 +189,52 @@ fn other_error(error: Error<AwsError>) -> AwsError {
     match error {
         Error::Manager(error) => error,
         error => failure(&error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_suite_and_policy_has_one_counterpart() {
+        for id in AlgorithmSuiteId::ALL {
+            assert_eq!(suite(&aws_suite(id)), Some(id));
+        }
+        for it in [
+            CommitmentPolicy::ForbidEncryptAllowDecrypt,
+            CommitmentPolicy::RequireEncryptAllowDecrypt,
+            CommitmentPolicy::RequireEncryptRequireDecrypt,
+        ] {
+            assert_eq!(policy(&aws_policy(it)), Some(it));
+        }
+    }
+
+    #[test]
+    fn requests_survive_both_ways() {
+        let mut request = EncryptionRequest::new([("key".to_owned(), "value".to_owned())].into());
+        for length in [None, Some(7)] {
+            request.plaintext_length = length;
+            request.suite = length.map(|_| AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey);
+            request.required_context_keys = length.map(|_| "key".to_owned()).into_iter().collect();
+            let input = encryption_input(&request).unwrap();
+            assert_eq!(encryption_request(input).unwrap(), request);
+        }
+        let keys = vec![EncryptedDataKey::new("aws-kms", "arn", [1, 2, 3])];
+        let suite = AlgorithmSuiteId::Aes256GcmHkdfSha512CommitKey;
+        let mut request = DecryptionRequest::new(suite, keys, request.encryption_context);
+        for reproduced in [[].into(), [("key".to_owned(), "value".to_owned())].into()] {
+            request.reproduced_context = reproduced;
+            let input = decryption_input(&request).unwrap();
+            assert_eq!(decryption_request(input).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn incomplete_requests_are_refused() {
+        let input = GetEncryptionMaterialsInput::builder().build().unwrap();
+        assert!(encryption_request(input).is_err());
+        let input = DecryptMaterialsInput::builder().build().unwrap();
+        assert!(decryption_request(input).is_err());
     }
 }

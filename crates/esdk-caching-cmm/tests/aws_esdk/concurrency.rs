@@ -11,7 +11,7 @@ use esdk_caching_cmm::{Error, NoCache};
 use tokio::task::JoinSet;
 
 use crate::fixture::{
-    Cmm, Fixture, decryption_input, decryption_request, encrypt, encryption_input,
+    Cmm, Fixture, context, decryption_input, decryption_request, encrypt, encryption_input,
     encryption_request, sdk,
 };
 
@@ -69,7 +69,7 @@ async fn a_failed_call_fails_all_who_wait_and_the_next_tries_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_stops_waiting_harms_nobody() {
+async fn cancelling_a_waiting_request_does_not_affect_the_others() {
     let fixture = Fixture::new().await;
     let cmm = fixture.builder.build().unwrap();
     let calls = fixture.calls.block();
@@ -157,7 +157,7 @@ async fn a_panic_below_leaves_the_cache_usable() {
 
 /// aws-esdk holds a mutex around a manager, which a panic would poison for good.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_below_leaves_the_vendors_trait_usable() {
+async fn a_panic_below_leaves_the_trait_of_aws_esdk_usable() {
     let fixture = Fixture::new().await;
     let caching = fixture.builder.build().unwrap();
     let cmm: CryptographicMaterialsManagerRef = caching.into();
@@ -166,4 +166,93 @@ async fn a_panic_below_leaves_the_vendors_trait_usable() {
     encrypt().send().await.unwrap_err();
     encrypt().send().await.unwrap();
     assert!(!cmm.inner.is_poisoned());
+}
+
+/// The thread that waits is the only one that could poll the asynchronous requests.
+#[tokio::test]
+async fn a_synchronous_request_waits_for_no_task_of_its_own_thread() {
+    let fixture = Fixture::new().await;
+    let cmm = fixture.builder.max_concurrent_calls(1).build().unwrap();
+    let gate = fixture.calls.block();
+    let asynchronous: Vec<_> = (0..4)
+        .map(|tenant| {
+            let cmm = cmm.clone();
+            let mut request = encryption_request(1);
+            if tenant % 2 == 1 {
+                request.encryption_context = context(&[("tenant", &tenant.to_string())]);
+            }
+            tokio::spawn(async move { cmm.encryption_materials(request).await.is_ok() })
+        })
+        .collect();
+    while fixture.calls.counts().0 == 0 {
+        tokio::task::yield_now().await;
+    }
+    let release = std::thread::spawn({
+        let cmm = cmm.clone();
+        move || {
+            while cmm.stats().requests < 5 {
+                std::thread::yield_now();
+            }
+            drop(gate);
+        }
+    });
+    encrypt(&cmm, encryption_input(Some(1)));
+    release.join().unwrap();
+    for request in asynchronous {
+        assert!(request.await.unwrap());
+    }
+}
+
+/// Misses wait without a thread of their own: one thread of the pool is for all of them.
+#[test]
+fn hundreds_of_misses_leave_the_blocking_threads_to_others() {
+    let builder = &mut tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).max_blocking_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let fixture = Fixture::new().await;
+        let cmm = fixture.builder.build().unwrap();
+        let cached = cmm.encryption_materials(encryption_request(1)).await.unwrap();
+        let gate = fixture.calls.block();
+        let mut misses = JoinSet::new();
+        for tenant in 0..700 {
+            let cmm = cmm.clone();
+            let mut request = encryption_request(1);
+            request.encryption_context = context(&[("tenant", &tenant.to_string())]);
+            misses.spawn(async move { cmm.encryption_materials(request).await.is_ok() });
+        }
+        while cmm.stats().requests < 701 {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        let hit = cmm.encryption_materials(encryption_request(1)).await.unwrap();
+        assert!(Arc::ptr_eq(&hit, &cached));
+        assert!(misses.try_join_next().is_none(), "no miss is answered yet");
+        drop(gate);
+        assert!(misses.join_all().await.into_iter().all(|answered| answered));
+    });
+}
+
+#[test]
+fn a_shutdown_is_an_error_of_our_own() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let handle = runtime.handle().clone();
+    let cmm = runtime.block_on(async { Fixture::new().await.builder.build().unwrap() });
+    runtime.shutdown_background();
+    let _entered = handle.enter();
+    let request = cmm.encryption_materials(encryption_request(1));
+    let error = futures::executor::block_on(request).unwrap_err();
+    assert_eq!(error, Error::Unfinished);
+    assert!(error.is_internal());
+}
+
+/// Where there is no runtime at all, aws-esdk's trait needs none either.
+#[test]
+fn the_trait_of_aws_esdk_needs_no_runtime() {
+    let cmm = futures::executor::block_on(async {
+        let cmm = Fixture::new().await.builder.build().unwrap();
+        let first = encrypt(&cmm, encryption_input(Some(1)));
+        assert_eq!(encrypt(&cmm, encryption_input(Some(1))), first);
+        cmm
+    });
+    assert_eq!((cmm.stats().hits, cmm.stats().calls), (1, 1));
 }

@@ -177,13 +177,18 @@ pub(crate) fn encryption_request(bytes: u64) -> EncryptionRequest {
 
 /// The request of [`decryption_input`] for the asynchronous way.
 pub(crate) fn decryption_request(materials: &EncryptionMaterials) -> DecryptionRequest {
+    let context = materials.encryption_context.clone().unwrap();
+    let suite = AlgorithmSuite::Aes256GcmHkdfSha512CommitKey;
+    DecryptionRequest::new(suite, wrapped_keys(materials), context)
+}
+
+pub(crate) fn wrapped_keys(materials: &EncryptionMaterials) -> Vec<EncryptedDataKey> {
     let keys = materials.encrypted_data_keys.as_ref().unwrap().iter().map(|key| {
         let bytes = |blob: &Option<Blob>| blob.clone().unwrap().into_inner();
         let provider = key.key_provider_id.clone().unwrap();
         EncryptedDataKey::new(provider, bytes(&key.key_provider_info), bytes(&key.ciphertext))
     });
-    let context = materials.encryption_context.clone().unwrap();
-    DecryptionRequest::new(AlgorithmSuite::Aes256GcmHkdfSha512CommitKey, keys.collect(), context)
+    keys.collect()
 }
 
 pub(crate) fn decryption_input(materials: &EncryptionMaterials) -> DecryptMaterialsInput {

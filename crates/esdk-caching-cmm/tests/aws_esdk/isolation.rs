@@ -122,7 +122,7 @@ async fn reproduced_context_is_checked_on_a_hit_too() {
 
     input.reproduced_encryption_context = Some(context(&[("stream", "other")]));
     let error = cmm.decrypt_materials(input.clone()).unwrap_err();
-    assert!(matches!(error, Error::InvalidDecryptionMaterials { .. }), "{error:?}");
+    assert!(matches!(error, Error::AwsCryptographicMaterialProvidersException { .. }), "{error:?}");
 
     // A pair that the message does not carry is part of what the data key is bound to: only the
     // keyring can tell whether it is the right one.

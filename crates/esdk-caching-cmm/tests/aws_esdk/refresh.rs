@@ -100,7 +100,7 @@ async fn a_refresh_that_fails_leaves_the_entry_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_through_the_vendors_trait_refresh_too() {
+async fn requests_through_the_trait_of_aws_esdk_refresh_too() {
     let fixture = Fixture::new().await;
     let cmm = fixture.builder.refresh_ahead(GRACE_PERIOD).build().unwrap();
     let old = encrypt(&cmm, encryption_input(Some(1)));

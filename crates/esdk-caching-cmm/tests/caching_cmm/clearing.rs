@@ -1,5 +1,7 @@
 //! A cache that is cleared while calls are in flight.
 
+use std::time::Duration;
+
 use esdk_caching_cmm::{CachingCmm, Error};
 use tokio::task::JoinHandle;
 
@@ -77,4 +79,22 @@ async fn a_refresh_from_before_a_clearing_is_not_stored() {
     fixture.manager.release();
     assert_eq!(after.await.unwrap().unwrap(), 2);
     assert_eq!(spawn(&cmm).await.unwrap().unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_call_from_before_leaves_the_later_call_to_be_joined() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.build().unwrap();
+    fixture.manager.take(Duration::from_millis(10));
+    let before = spawn(&cmm);
+    fixture.manager.called(1).await;
+    fixture.cache.clear();
+    fixture.manager.take(Duration::from_millis(100));
+    let after = spawn(&cmm);
+    fixture.manager.called(2).await;
+    assert_eq!(before.await.unwrap().unwrap(), 0);
+    let joining = spawn(&cmm);
+    assert_eq!(after.await.unwrap().unwrap(), 1);
+    assert_eq!(joining.await.unwrap().unwrap(), 1);
+    assert_eq!(fixture.manager.calls(), 2);
 }

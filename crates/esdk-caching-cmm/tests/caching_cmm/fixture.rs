@@ -106,9 +106,13 @@ impl Manager {
 
     /// Waits until this many calls have begun.
     pub(crate) async fn called(&self, calls: u64) {
-        while self.calls() < calls {
+        for _ in 0..100_000 {
+            if self.calls() >= calls {
+                return;
+            }
             tokio::task::yield_now().await;
         }
+        panic!("{} of {calls} calls have begun", self.calls());
     }
 
     async fn arrive(&self, policy: CommitmentPolicy) -> Result<u64, Refusal> {

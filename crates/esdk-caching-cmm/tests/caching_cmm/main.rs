@@ -10,8 +10,9 @@ mod refresh;
 mod settings;
 mod without_cache;
 
-use esdk_caching_cmm::{AlgorithmSuiteId, CacheStats, Error};
 use std::time::Duration;
+
+use esdk_caching_cmm::{AlgorithmSuiteId, CacheStats, Error};
 
 use fixture::{DataKey, Fixture, MAX_AGE, Refusal, context, decryption, request};
 

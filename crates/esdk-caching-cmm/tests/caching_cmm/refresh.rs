@@ -1,9 +1,13 @@
 //! Entries that are refreshed before they end.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use esdk_caching_cmm::CachingCmm;
+use esdk_caching_cmm::{
+    CacheEntry, CacheId, CacheStats, CachingCmm, CryptographicMaterialsCache, Found, LocalCache,
+    Lookup, Usage,
+};
 
 use crate::fixture::{Fixture, MAX_AGE, Manager, request};
 
@@ -128,4 +132,50 @@ async fn refreshes_take_their_turn_among_the_calls() {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!((fixture.manager.calls(), fixture.manager.most_in_flight()), (100, 4));
+}
+
+/// A cache of a user's own: a local cache that keeps a list of what was stored.
+#[derive(Debug)]
+struct Recording {
+    cache: Arc<LocalCache>,
+    stored: Mutex<Vec<Arc<CacheEntry>>>,
+}
+
+impl CryptographicMaterialsCache for Recording {
+    fn put(&self, id: CacheId, entry: Arc<CacheEntry>, generation: u64) {
+        self.stored.lock().unwrap().push(entry.clone());
+        self.cache.put(id, entry, generation);
+    }
+
+    fn get(&self, id: &CacheId, lookup: &Lookup) -> Found {
+        self.cache.get(id, lookup)
+    }
+
+    fn delete(&self, id: &CacheId) {
+        self.cache.delete(id);
+    }
+
+    fn generation(&self) -> u64 {
+        self.cache.generation()
+    }
+
+    fn stats(&self) -> CacheStats {
+        self.cache.stats()
+    }
+}
+
+#[tokio::test]
+async fn a_refreshed_entry_begins_unused() {
+    let fixture = Fixture::new();
+    let cache = Arc::new(Recording { cache: fixture.cache, stored: Mutex::default() });
+    let builder = fixture.builder.cache(cache.clone()).refresh_ahead(GRACE_PERIOD);
+    let cmm = builder.build().unwrap();
+    key(&cmm).await;
+    fixture.clock.advance(MAX_AGE - GRACE_PERIOD);
+    key(&cmm).await;
+    settle().await;
+    let used = |at: usize| cache.stored.lock().unwrap()[at].usage();
+    assert_eq!([used(0), used(1)], [Usage::new(2, 2), Usage::NONE]);
+    key(&cmm).await;
+    assert_eq!([used(0), used(1)], [Usage::new(2, 2), Usage::message(1)]);
 }

@@ -1,4 +1,4 @@
-//! The SDK with cached materials, as a perfect cache would give them.
+//! Cached materials for the SDK, as a perfect cache would return them.
 
 use aws_esdk::material_providers::operation::decrypt_materials::{
     DecryptMaterialsInput, DecryptMaterialsOutput,

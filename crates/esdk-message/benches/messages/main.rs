@@ -1,17 +1,17 @@
-//! What a message costs, beside the cryptography that it cannot do without ("floor") and beside
+//! The cost of a message, compared with the cryptography that it needs at least ("floor") and with
 //! the AWS Encryption SDK, all with the same materials, in one run.
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails shows it")]
 
 mod fixed;
 #[expect(dead_code, reason = "the tests use more of it")]
-#[path = "../../tests/differential/vendor.rs"]
-mod vendor;
+#[path = "../../tests/differential/reference.rs"]
+mod reference;
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA512, KeyType, Salt};
+use aws_lc_rs::hmac::{HMAC_SHA512, Key, sign_to_buffer};
 use aws_lc_rs::rand::{SystemRandom, fill};
 use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair, ParsedPublicKey,
@@ -21,7 +21,7 @@ use esdk_message::{DecryptionKey, EncryptionKey, Limits, Suite, UnverifiedMessag
 use tokio::runtime::Runtime;
 
 use fixed::Fixed;
-use vendor::{Context, Vendor, decryption_key, prepare};
+use reference::{Context, Reference, decryption_key, prepare};
 
 const FRAME_LENGTH: u32 = 4096;
 const SIZES: [usize; 2] = [1 << 10, 100_000];
@@ -37,15 +37,7 @@ struct Floor {
     verification_key: ParsedPublicKey,
     signature: Vec<u8>,
     bytes: Vec<u8>,
-    sealed: Vec<u8>,
-}
-
-struct Length(usize);
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
-    }
+    ciphertext: Vec<u8>,
 }
 
 impl Floor {
@@ -55,23 +47,30 @@ impl Floor {
         let verification_key = ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, point).unwrap();
         let bytes = vec![7; size];
         let signature = signing_key.sign(&SystemRandom::new(), &bytes).unwrap().as_ref().to_vec();
-        let mut sealed = bytes.clone();
+        let mut ciphertext = bytes.clone();
         Self::key(&[0; 32])
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key([0; 12]),
                 Aad::empty(),
-                &mut sealed,
+                &mut ciphertext,
             )
             .unwrap();
-        Self { signing_key, verification_key, signature, bytes, sealed }
+        Self { signing_key, verification_key, signature, bytes, ciphertext }
     }
 
+    /// HKDF with one extraction, for the commitment and the key.
     fn key(message_id: &[u8; 32]) -> LessSafeKey {
-        let secret = Salt::new(HKDF_SHA512, message_id).extract(&[7; 32]);
-        let mut commitment = [0; 32];
-        secret.expand(&[b"COMMITKEY"], Length(32)).unwrap().fill(&mut commitment).unwrap();
-        black_box(commitment);
-        LessSafeKey::new(UnboundKey::from(secret.expand(&[b"DERIVEKEY"], &AES_256_GCM).unwrap()))
+        let sign = |key: &[u8], data: &[u8]| {
+            let mut block = [0; 64];
+            sign_to_buffer(&Key::new(HMAC_SHA512, key), data, &mut block).unwrap();
+            block
+        };
+        let pseudorandom_key = Key::new(HMAC_SHA512, &sign(message_id, &[7; 32]));
+        let mut block = [0; 64];
+        sign_to_buffer(&pseudorandom_key, b"COMMITKEY\x01", &mut block).unwrap();
+        black_box(block);
+        sign_to_buffer(&pseudorandom_key, b"\x04\x78DERIVEKEY\x01", &mut block).unwrap();
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &block[..32]).unwrap())
     }
 
     fn encrypt(&self, suite: Suite) -> Vec<u8> {
@@ -96,7 +95,7 @@ impl Floor {
         if suite == Suite::Signed {
             self.verification_key.verify_sig(&self.bytes, &self.signature).unwrap();
         }
-        let mut message = self.sealed.clone();
+        let mut message = self.ciphertext.clone();
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         Self::key(&[0; 32]).open_in_place(nonce, Aad::empty(), &mut message).unwrap();
         message
@@ -106,7 +105,7 @@ impl Floor {
 /// This crate's keys, and the SDK with a manager that hands out the same materials every time.
 struct Subjects {
     runtime: Runtime,
-    vendor: Vendor,
+    reference: Reference,
     encryption_key: EncryptionKey,
     decryption_key: DecryptionKey,
 }
@@ -114,15 +113,16 @@ struct Subjects {
 impl Subjects {
     fn new(suite: Suite) -> Self {
         let runtime = Runtime::new().unwrap();
-        let mut vendor = runtime.block_on(Vendor::new(1));
-        let encryption = runtime.block_on(vendor.materials(suite, &context()));
+        let mut reference = runtime.block_on(Reference::new(1));
+        let encryption = runtime.block_on(reference.materials(suite, &context()));
         let encryption_key = prepare(&encryption);
         let message = encryption_key.encrypt(b"", FRAME_LENGTH).unwrap();
         let message = UnverifiedMessage::parse(&message, Limits::default()).unwrap();
-        let decryption = runtime.block_on(vendor.decryption_materials(&message)).unwrap();
+        let decryption =
+            runtime.block_on(reference.decryption_materials(&message, &Context::new())).unwrap();
         let decryption_key = decryption_key(&decryption);
-        vendor.cmm = Fixed { encryption, decryption }.into();
-        Self { runtime, vendor, encryption_key, decryption_key }
+        reference.cmm = Fixed { encryption, decryption }.into();
+        Self { runtime, reference, encryption_key, decryption_key }
     }
 }
 
@@ -143,7 +143,7 @@ fn encrypt(criterion: &mut Criterion) {
                 let context = context();
                 bencher.iter(|| {
                     let message =
-                        subjects.vendor.encrypt(suite, &context, FRAME_LENGTH, &plaintext);
+                        subjects.reference.encrypt(suite, &context, FRAME_LENGTH, &plaintext);
                     subjects.runtime.block_on(message)
                 });
             });
@@ -169,7 +169,7 @@ fn decrypt(criterion: &mut Criterion) {
                 });
             });
             group.bench_function(BenchmarkId::new("aws-esdk", size), |bencher| {
-                let decrypt = || subjects.vendor.decrypt(&message);
+                let decrypt = || subjects.reference.decrypt(&message);
                 bencher.iter(|| subjects.runtime.block_on(decrypt()).unwrap());
             });
         }

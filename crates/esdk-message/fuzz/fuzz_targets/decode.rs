@@ -13,18 +13,18 @@ use esdk_message::Suite;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::Runtime;
 
-#[path = "../../tests/differential/vendor.rs"]
+#[path = "../../tests/differential/reference.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
-mod vendor;
+mod reference;
 
-use vendor::Vendor;
+use reference::Reference;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
-static VENDOR: LazyLock<Vendor> = LazyLock::new(|| RUNTIME.block_on(Vendor::new(1)));
+static REFERENCE: LazyLock<Reference> = LazyLock::new(|| RUNTIME.block_on(Reference::new(1)));
 static MESSAGES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     let context = [("stream".to_owned(), "records".to_owned())].into();
     [Suite::Unsigned, Suite::Signed].map(|suite| {
-        RUNTIME.block_on(VENDOR.encrypt(suite, &context, 8, b"a plaintext of several frames"))
+        RUNTIME.block_on(REFERENCE.encrypt(suite, &context, 8, b"a plaintext of several frames"))
     })
 });
 
@@ -35,7 +35,7 @@ fuzz_target!(|changes: &[u8]| {
         apply(&mut message, change);
     }
     let (ours, theirs) = RUNTIME.block_on(async {
-        (VENDOR.decrypt_natively(&message).await, VENDOR.decrypt(&message).await)
+        (REFERENCE.decrypt_natively(&message).await, REFERENCE.decrypt(&message).await)
     });
     assert_eq!(ours, theirs);
 });

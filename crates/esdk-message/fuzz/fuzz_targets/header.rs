@@ -14,9 +14,9 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// The header up to the encrypted data keys.
-fn written(message: &UnverifiedMessage<'_>, message_id: &[u8]) -> Vec<u8> {
+fn written(message: &UnverifiedMessage<&[u8]>, message_id: &[u8]) -> Vec<u8> {
     let mut pairs = Vec::new();
-    if !message.encryption_context().is_empty() {
+    if message.encryption_context().len() > 0 {
         pairs.extend(length(message.encryption_context().len()));
     }
     for (key, value) in message.encryption_context() {

@@ -2,13 +2,16 @@
 //! other refuses.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
-mod vendor;
+#[path = "../craft/mod.rs"]
+mod craft;
+mod crafted;
+mod reference;
 
 use esdk_message::{Error, Limits, PUBLIC_KEY_CONTEXT_KEY, Suite, UnverifiedMessage};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
-use vendor::{Context, Vendor, prepare};
+use reference::{Context, Reference, prepare};
 
 const SUITES: [Suite; 2] = [Suite::Unsigned, Suite::Signed];
 
@@ -55,15 +58,15 @@ proptest! {
         keys in 1..4_u8,
     ) {
         Runtime::new().unwrap().block_on(async {
-            let vendor = Vendor::new(keys).await;
+            let reference = Reference::new(keys).await;
             let plaintext: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
-            let key = vendor.encryption_key(suite, &context).await;
+            let key = reference.encryption_key(suite, &context).await;
             let ours = key.encrypt(&plaintext, frame_length).unwrap();
-            let theirs = vendor.encrypt(suite, &context, frame_length, &plaintext).await;
+            let theirs = reference.encrypt(suite, &context, frame_length, &plaintext).await;
             for (writer, message) in [("ours", ours), ("theirs", theirs)] {
                 for (reader, read) in [
-                    ("theirs", vendor.decrypt(&message).await),
-                    ("ours", vendor.decrypt_natively(&message).await),
+                    ("theirs", reference.decrypt(&message).await),
+                    ("ours", reference.decrypt_natively(&message).await),
                 ] {
                     let (read_plaintext, read_context) = read.expect("a message is accepted");
                     assert!(read_plaintext == plaintext, "{writer} read by {reader}");
@@ -76,22 +79,22 @@ proptest! {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_messages_are_read_by_both() {
-    let vendor = Vendor::new(1).await;
+    let reference = Reference::new(1).await;
     let plaintext = vec![7; 3 << 20];
     for suite in SUITES {
-        let key = vendor.encryption_key(suite, &context()).await;
+        let key = reference.encryption_key(suite, &context()).await;
         let message = key.encrypt(&plaintext, 64 << 10).unwrap();
-        assert!(vendor.decrypt(&message).await.unwrap().0 == plaintext);
-        assert!(vendor.decrypt_natively(&message).await.unwrap().0 == plaintext);
+        assert!(reference.decrypt(&message).await.unwrap().0 == plaintext);
+        assert!(reference.decrypt_natively(&message).await.unwrap().0 == plaintext);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_header_is_theirs_to_the_byte() {
-    let vendor = Vendor::new(2).await;
-    let materials = vendor.materials(Suite::Unsigned, &context()).await;
+async fn headers_equal_those_of_aws_esdk() {
+    let reference = Reference::new(2).await;
+    let materials = reference.materials(Suite::Unsigned, &context()).await;
     let ours = prepare(&materials).encrypt(b"plaintext", 4096).unwrap();
-    let theirs = vendor.encrypt(Suite::Unsigned, &context(), 4096, b"plaintext").await;
+    let theirs = reference.encrypt(Suite::Unsigned, &context(), 4096, b"plaintext").await;
     assert_eq!(ours.len(), theirs.len());
     let constant = |message: &[u8]| {
         // Version, suite, context, and from the content type to the frame length.
@@ -102,36 +105,36 @@ async fn the_header_is_theirs_to_the_byte() {
     assert_eq!(constant(&ours), constant(&theirs));
 }
 
-async fn assert_refused(vendor: &Vendor, message: &[u8], what: &str) {
-    assert!(vendor.decrypt_natively(message).await.is_none(), "we accept {what}");
-    assert!(vendor.decrypt(message).await.is_none(), "they accept {what}");
+async fn assert_refused(reference: &Reference, message: &[u8], what: &str) {
+    assert!(reference.decrypt_natively(message).await.is_none(), "we accept {what}");
+    assert!(reference.decrypt(message).await.is_none(), "they accept {what}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_flipped_bit_is_refused() {
-    let vendor = Vendor::new(1).await;
+    let reference = Reference::new(1).await;
     for suite in SUITES {
-        let key = vendor.encryption_key(suite, &context()).await;
+        let key = reference.encryption_key(suite, &context()).await;
         let message = key.encrypt(b"plaintext of frames", 8).unwrap();
         for bit in 0..message.len() * 8 {
             let mut flipped = message.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_refused(&vendor, &flipped, &format!("bit {bit} of {suite:?}")).await;
+            assert_refused(&reference, &flipped, &format!("bit {bit} of {suite:?}")).await;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_truncation_and_extension_is_refused() {
-    let vendor = Vendor::new(1).await;
+    let reference = Reference::new(1).await;
     for suite in SUITES {
-        let key = vendor.encryption_key(suite, &context()).await;
+        let key = reference.encryption_key(suite, &context()).await;
         let message = key.encrypt(b"plaintext of frames", 8).unwrap();
         for length in 0..message.len() {
-            assert_refused(&vendor, &message[..length], &format!("{length} bytes")).await;
+            assert_refused(&reference, &message[..length], &format!("{length} bytes")).await;
         }
-        assert_refused(&vendor, &[message.as_slice(), &[0]].concat(), "a byte too many").await;
-        assert_refused(&vendor, &message.repeat(2), "the message twice").await;
+        assert_refused(&reference, &[message.as_slice(), &[0]].concat(), "a byte too many").await;
+        assert_refused(&reference, &message.repeat(2), "the message twice").await;
     }
 }
 
@@ -144,8 +147,8 @@ fn frames(message: &[u8], start: usize, content: usize, regular: usize) -> Vec<V
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_swapped_repeated_or_dropped_are_refused() {
-    let vendor = Vendor::new(1).await;
-    let key = vendor.encryption_key(Suite::Unsigned, &context()).await;
+    let reference = Reference::new(1).await;
+    let key = reference.encryption_key(Suite::Unsigned, &context()).await;
     let message = key.encrypt(&[7; 36], 8).unwrap();
     let final_frame = 4 + 4 + 12 + 4 + 4 + 16;
     let start = message.len() - final_frame - 4 * (4 + 12 + 8 + 16);
@@ -166,24 +169,24 @@ async fn frames_swapped_repeated_or_dropped_are_refused() {
         &[0, 1, 2, 3, 4, 4],
         &[4, 0, 1, 2, 3],
     ] {
-        assert_refused(&vendor, &with(order), &format!("the frames {order:?}")).await;
+        assert_refused(&reference, &with(order), &format!("the frames {order:?}")).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_of_other_messages_are_refused() {
-    let vendor = Vendor::new(1).await;
-    let key = vendor.encryption_key(Suite::Unsigned, &context()).await;
+    let reference = Reference::new(1).await;
+    let key = reference.encryption_key(Suite::Unsigned, &context()).await;
     let [one, other] = [b"plaintext 1", b"plaintext 2"].map(|text| key.encrypt(text, 64).unwrap());
     let body = one.len() - (4 + 4 + 12 + 4 + 11 + 16);
     let commitment = body - 16 - 32..body - 16;
 
-    assert_refused(&vendor, &[&one[..body], &other[body..]].concat(), "another's body").await;
+    assert_refused(&reference, &[&one[..body], &other[body..]].concat(), "another's body").await;
     let mut changed = one.clone();
     changed[commitment.clone()].copy_from_slice(&other[commitment]);
-    assert_refused(&vendor, &changed, "another's commitment").await;
+    assert_refused(&reference, &changed, "another's commitment").await;
 
-    let signed = vendor.encryption_key(Suite::Signed, &context()).await;
+    let signed = reference.encryption_key(Suite::Signed, &context()).await;
     let signed = signed.encrypt(b"plaintext", 64).unwrap();
     // The footer ends the message, and begins with its length.
     let is_length = |length: &usize| {
@@ -192,19 +195,16 @@ async fn parts_of_other_messages_are_refused() {
     };
     let signature = (90..=104).find(is_length).unwrap();
     let without_footer = &signed[..signed.len() - signature - 2];
-    assert_refused(&vendor, without_footer, "a signed message without its footer").await;
+    assert_refused(&reference, without_footer, "a signed message without its footer").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_twin_of_a_suite_without_commitment_is_named() {
-    let vendor = Vendor::new(1).await;
-    let key = vendor.encryption_key(Suite::Unsigned, &context()).await;
+async fn a_downgrade_to_a_suite_without_commitment_fails() {
+    let reference = Reference::new(1).await;
+    let key = reference.encryption_key(Suite::Unsigned, &context()).await;
     let mut message = key.encrypt(b"plaintext", 64).unwrap();
     message[1..3].copy_from_slice(&[0x01, 0x78]);
     let error = UnverifiedMessage::parse(&message, Limits::default()).unwrap_err();
-    assert_eq!(error, Error::Suite(0x0178));
-    assert_refused(&vendor, &message, "a suite without commitment").await;
-    message[0] = 1;
-    let error = UnverifiedMessage::parse(&message, Limits::default()).unwrap_err();
-    assert_eq!(error, Error::Version);
+    assert_eq!(error, Error::SuiteWithoutCommitment { suite: 0x0178 });
+    assert_refused(&reference, &message, "a suite without commitment").await;
 }

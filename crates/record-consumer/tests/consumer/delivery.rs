@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use aws_lambda_events::event::kinesis::KinesisEvent;
+use aws_outcome::Failure;
 use event_source::{EventSourceMapping, Report, Settings, Shard};
 use proptest::prelude::*;
 use record_cipher::RecordCipher;
-use record_consumer::{Consumer, WriteError};
-use tokio::time::Instant;
+use record_consumer::Consumer;
+use record_telemetry::Deadline;
 
-use crate::fixture::{Answer, FakeQuarantine, FakeTable, cipher, consumer, fixture, pairs};
+use crate::fixture::{Answer, FakeQuarantine, FakeTable, builder, cipher, error, fixture, pairs};
 
 const STREAM: &str = "arn:aws:kinesis:eu-west-1:000000000000:stream/records";
 
@@ -20,9 +22,9 @@ async fn drain(consumer: &Consumer, messages: Vec<Vec<u8>>, settings: Settings) 
     for message in messages {
         shard.push("key", message);
     }
-    let handle = |event| async {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        Ok(Some(consumer.handle(event, deadline).await))
+    let handle = |event: KinesisEvent| async move {
+        let deadline = Deadline::after(Duration::from_secs(10));
+        Ok(Some(consumer.handle(event.into(), deadline).await))
     };
     mapping.drain(&mut shard, handle).await
 }
@@ -68,13 +70,18 @@ enum Record {
 }
 
 impl Record {
-    /// The items that it is to become, none if it can never be written.
+    /// Whether it goes to the quarantine, with all of its records or some.
+    fn is_bad(&self) -> bool {
+        matches!(self, Self::BadAggregate(_) | Self::NotJson | Self::WithoutKey)
+    }
+
+    /// The items that it is to become.
     fn items(&self, number: usize) -> Vec<(String, String)> {
         let item = |id: &u8| (id.to_string(), number.to_string());
         match self {
-            Self::Good(id) => vec![item(id)],
+            Self::Good(id) | Self::BadAggregate(id) => vec![item(id)],
             Self::Aggregate(a, b) => vec![item(a), item(b)],
-            Self::BadAggregate(_) | Self::NotJson | Self::WithoutKey => Vec::new(),
+            Self::NotJson | Self::WithoutKey => Vec::new(),
         }
     }
 
@@ -101,11 +108,11 @@ fn record() -> impl Strategy<Value = Record> {
     ]
 }
 
-fn write_error() -> impl Strategy<Value = Option<WriteError>> {
+fn write_error() -> impl Strategy<Value = Option<Failure>> {
     prop_oneof![
         Just(None),
-        Just(Some(WriteError::Unavailable("ThrottlingException".to_owned()))),
-        Just(Some(WriteError::Denied("AccessDeniedException".to_owned()))),
+        Just(Some(error("ThrottlingException"))),
+        Just(Some(error("AccessDeniedException"))),
     ]
 }
 
@@ -137,7 +144,7 @@ proptest! {
         });
         let quarantined = FakeQuarantine::that(answers);
         let consumer =
-            consumer(&CIPHER, table.clone()).quarantine(Box::new(quarantined.clone()));
+            builder(&CIPHER, table.clone()).quarantine(quarantined.clone()).build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -149,7 +156,7 @@ proptest! {
         });
         prop_assert_eq!((report.delivered, report.discarded.len()), (records.len(), 0));
         let good = records.iter().enumerate().map(|(at, record)| record.items(at));
-        let bad = good.clone().filter(Vec::is_empty).count();
+        let bad = records.iter().filter(|record| record.is_bad()).count();
         prop_assert_eq!(quarantined.keys().len(), bad);
         // The last record of each key.
         let expected: BTreeMap<_, _> = good.flatten().collect();

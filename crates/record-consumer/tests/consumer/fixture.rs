@@ -6,18 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_lambda_events::encodings::Base64Data;
-use aws_lambda_events::event::kinesis::KinesisEvent;
+use aws_outcome::{Failure, Service};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{BoxFuture, FutureExt, pending, ready};
 use record_cipher::{Keys, RecordCipher, Suite};
-use record_consumer::{
-    Consumer, Item, KeyAttribute, KeyType, NotStored, Put, Quarantine, Table, WriteError,
-};
+use record_consumer::{Consumer, ConsumerBuilder, Event, Item, PutOutcome, Quarantine, Table};
+use record_telemetry::Deadline;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 /// Answers a request by a script, and then takes everything.
-type Script = VecDeque<Box<dyn Fn(&[Item]) -> Result<Vec<Item>, WriteError> + Send>>;
+type Script = VecDeque<Box<dyn Fn(&[Item]) -> Result<Vec<Item>, Failure> + Send>>;
 
 #[derive(Clone, Default)]
 pub(crate) struct FakeTable {
@@ -35,23 +34,23 @@ impl std::fmt::Debug for FakeTable {
 impl FakeTable {
     pub(crate) fn then(
         self,
-        answer: impl Fn(&[Item]) -> Result<Vec<Item>, WriteError> + Send + 'static,
+        answer: impl Fn(&[Item]) -> Result<Vec<Item>, Failure> + Send + 'static,
     ) -> Self {
         self.script.lock().unwrap().push_back(Box::new(answer));
         self
     }
 
-    /// Refuses every request that has an item with this `v`.
-    pub(crate) fn refusing(self, v: &'static str) -> Self {
-        let refuse = move |items: &[Item]| match items.iter().any(|item| text(item, "v") == v) {
-            true => Err(WriteError::Invalid("ValidationException".to_owned())),
+    /// Rejects every request that has an item with this `v`.
+    pub(crate) fn rejecting(self, v: &'static str) -> Self {
+        let reject = move |items: &[Item]| match items.iter().any(|item| text(item, "v") == v) {
+            true => Err(error("ValidationException")),
             false => Ok(Vec::new()),
         };
-        (0..20).fold(self, |table, _| table.then(refuse))
+        (0..20).fold(self, |table, _| table.then(reject))
     }
 
     /// Answers every request with this error.
-    pub(crate) fn failing(self, error: &WriteError) -> Self {
+    pub(crate) fn failing(self, error: &Failure) -> Self {
         (0..1000).fold(self, |table, _| {
             let error = error.clone();
             table.then(move |_| Err(error.clone()))
@@ -72,7 +71,7 @@ impl FakeTable {
         self.requests.lock().unwrap().clone()
     }
 
-    fn answer(&self, items: &[Item]) -> Result<Vec<Item>, WriteError> {
+    fn answer(&self, items: &[Item]) -> Result<Vec<Item>, Failure> {
         self.requests.lock().unwrap().push(items.len());
         let answer = self.script.lock().unwrap().pop_front();
         answer.map_or_else(|| Ok(Vec::new()), |answer| answer(items))
@@ -87,7 +86,7 @@ fn text(item: &Item, name: &str) -> String {
 }
 
 impl Table for FakeTable {
-    fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, WriteError>> {
+    fn put(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Item>, Failure>> {
         let unprocessed = self.answer(&items);
         if let Ok(unprocessed) = &unprocessed {
             let taken = items.into_iter().filter(|item| !unprocessed.contains(item));
@@ -100,28 +99,28 @@ impl Table for FakeTable {
         ready(unprocessed).boxed()
     }
 
-    fn put_newer<'a>(
+    fn put_if_newer<'a>(
         &'a self,
         item: Item,
         version: &'a str,
-    ) -> BoxFuture<'a, Result<Put, WriteError>> {
+    ) -> BoxFuture<'a, Result<PutOutcome, Failure>> {
         let answer = self.answer(std::slice::from_ref(&item));
-        let put = answer.map(|_| put_newer(&mut self.items.lock().unwrap(), item, version));
+        let put = answer.map(|_| put_if_newer(&mut self.items.lock().unwrap(), item, version));
         ready(put).boxed()
     }
 }
 
 /// What DynamoDB does with a conditional put.
-pub(crate) fn put_newer(items: &mut Vec<Item>, item: Item, version: &str) -> Put {
+pub(crate) fn put_if_newer(items: &mut Vec<Item>, item: Item, version: &str) -> PutOutcome {
     let Some(at) = items.iter().position(|found| found["id"] == item["id"]) else {
         items.push(item);
-        return Put::Written;
+        return PutOutcome::Written;
     };
     if !is_newer(&item[version], items[at].get(version)) {
-        return Put::Superseded;
+        return PutOutcome::Superseded;
     }
     items[at] = item;
-    Put::Written
+    PutOutcome::Written
 }
 
 fn is_newer(version: &AttributeValue, old: Option<&AttributeValue>) -> bool {
@@ -133,6 +132,11 @@ fn is_newer(version: &AttributeValue, old: Option<&AttributeValue>) -> bool {
         (AttributeValue::S(_), Some(AttributeValue::N(_))) | (_, None) => true,
         _ => false,
     }
+}
+
+/// An error that DynamoDB answers to a request.
+pub(crate) fn error(code: &str) -> Failure {
+    Failure::from_code(Service::DynamoDb, code)
 }
 
 /// What a quarantine does with a document.
@@ -184,9 +188,11 @@ impl FakeQuarantine {
 }
 
 impl Quarantine for FakeQuarantine {
-    fn store(&self, key: String, document: Vec<u8>) -> BoxFuture<'_, Result<(), NotStored>> {
+    fn store(&self, key: String, document: Vec<u8>) -> BoxFuture<'_, Result<(), Failure>> {
         match self.script.lock().unwrap().pop_front() {
-            Some(Answer::Refuse) => ready(Err(NotStored("SlowDown".to_owned()))).boxed(),
+            Some(Answer::Refuse) => {
+                ready(Err(Failure::from_code(Service::S3, "AccessDenied"))).boxed()
+            }
             Some(Answer::Hang) => pending().boxed(),
             Some(Answer::Take) | None => {
                 self.documents.lock().unwrap().insert(key, document);
@@ -208,18 +214,19 @@ pub(crate) struct Fixture {
     pub(crate) consumer: Consumer,
     pub(crate) table: FakeTable,
     pub(crate) quarantined: FakeQuarantine,
+    configure: fn(ConsumerBuilder) -> ConsumerBuilder,
 }
 
 /// A consumer without a quarantine and without versions.
 pub(crate) fn fixture(table: FakeTable) -> Fixture {
     let cipher = cipher();
-    let consumer = consumer(&cipher, table.clone());
-    Fixture { cipher, consumer, table, quarantined: FakeQuarantine::default() }
+    let consumer = builder(&cipher, table.clone()).build().unwrap();
+    let quarantined = FakeQuarantine::default();
+    Fixture { cipher, consumer, table, quarantined, configure: |builder| builder }
 }
 
-pub(crate) fn consumer(cipher: &RecordCipher, table: impl Table + 'static) -> Consumer {
-    let key = vec![KeyAttribute { name: "id".to_owned(), key_type: KeyType::Text }];
-    Consumer::with_table(cipher.clone(), Box::new(table), key).clock(now)
+pub(crate) fn builder(cipher: &RecordCipher, table: impl Table + 'static) -> ConsumerBuilder {
+    Consumer::builder(cipher.clone(), table, "id:S".parse().unwrap()).clock(now)
 }
 
 /// Made on a runtime of its own: it wants more than one thread, and a clock that can be paused
@@ -239,12 +246,14 @@ impl Fixture {
     }
 
     pub(crate) fn with(self, quarantined: FakeQuarantine) -> Self {
-        let consumer = self.consumer.quarantine(Box::new(quarantined.clone()));
-        Self { consumer, quarantined, ..self }
+        let builder = builder(&self.cipher, self.table.clone()).quarantine(quarantined.clone());
+        Self { consumer: (self.configure)(builder).build().unwrap(), quarantined, ..self }
     }
 
     pub(crate) fn with_versions(self) -> Self {
-        Self { consumer: self.consumer.version_attribute("v"), ..self }
+        let configure = |builder: ConsumerBuilder| builder.version_attribute("v");
+        let builder = configure(builder(&self.cipher, self.table.clone()));
+        Self { consumer: builder.build().unwrap(), configure, ..self }
     }
 
     pub(crate) async fn message(&self, stream: &str, plaintext: &str) -> Vec<u8> {
@@ -280,16 +289,13 @@ impl Fixture {
 }
 
 /// The sequence numbers that the consumer reports.
-pub(crate) async fn deliver(
-    consumer: &Consumer,
-    event: KinesisEvent,
-    deadline: Instant,
-) -> Vec<String> {
+pub(crate) async fn deliver(consumer: &Consumer, event: Event, deadline: Instant) -> Vec<String> {
+    let deadline = Deadline::after(deadline.saturating_duration_since(Instant::now()));
     let failures = consumer.handle(event, deadline).await.batch_item_failures.into_iter();
     failures.map(|failure| failure.item_identifier.unwrap()).collect()
 }
 
-pub(crate) fn event(records: impl IntoIterator<Item = (usize, Vec<u8>)>) -> KinesisEvent {
+pub(crate) fn event(records: impl IntoIterator<Item = (usize, Vec<u8>)>) -> Event {
     let records: Vec<_> =
         records.into_iter().map(|(number, data)| json_record(number, data)).collect();
     serde_json::from_str(&json!({ "Records": records }).to_string()).unwrap()

@@ -5,5 +5,7 @@
 mod batches;
 mod delivery;
 mod fixture;
+mod liveness;
 mod quarantine;
+mod throttling;
 mod versions;

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use record_consumer::WriteError;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::fixture::{
-    Answer, FakeQuarantine, FakeTable, NOW, deliver, event, fixture, json_record, pairs,
+    Answer, FakeQuarantine, FakeTable, NOW, deliver, error, event, fixture, json_record, pairs,
 };
 
 #[tokio::test(start_paused = true)]
 async fn records_that_can_never_be_written_are_stored_and_the_batch_goes_on() {
-    let fixture = fixture(FakeTable::default().refusing("bad")).with_quarantine();
+    let fixture = fixture(FakeTable::default().rejecting("bad")).with_quarantine();
     let mut flipped = fixture.message("records", r#"{"id":"flipped"}"#).await;
     *flipped.last_mut().unwrap() ^= 1;
     let batch = vec![
@@ -32,10 +31,10 @@ async fn records_that_can_never_be_written_are_stored_and_the_batch_goes_on() {
     let expected = [
         "the message was refused: the authentication tag",
         "the record was encrypted for stream other, not for stream records",
-        "the message was refused: the data is no AWS Encryption SDK message",
+        "the message was refused: it is JSON that is not encrypted",
         "the plaintext is not valid JSON (line 1, column 2)",
         "attribute id: the table's key attribute is missing",
-        "DynamoDB refused the item: ValidationException",
+        "DynamoDB rejects the item: the request is not valid (ValidationException)",
     ];
     for (reason, expected) in fixture.quarantined.reasons().iter().zip(expected) {
         assert!(reason.starts_with(expected), "{reason}");
@@ -57,7 +56,7 @@ async fn a_document_has_the_record_as_it_was_delivered_with_reason_and_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stored_record_can_be_delivered_again() {
-    let fixture = fixture(FakeTable::default().refusing("bad")).with_quarantine();
+    let fixture = fixture(FakeTable::default().rejecting("bad")).with_quarantine();
     fixture.handle_texts(&[r#"{"id":"a","v":"bad"}"#]).await;
     let mut documents = fixture.quarantined.documents();
     let event = json!({ "Records": [documents[0]["record"].take()] }).to_string();
@@ -71,7 +70,7 @@ async fn a_stored_record_can_be_delivered_again() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_that_was_decrypted_is_stored() {
-    let fixture = fixture(FakeTable::default().refusing("bad")).with_quarantine();
+    let fixture = fixture(FakeTable::default().rejecting("bad")).with_quarantine();
     let records = [
         r#"Marker"#,
         r#"["Marker"]"#,
@@ -87,29 +86,34 @@ async fn nothing_that_was_decrypted_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_element_fails_its_aggregate_and_is_named() {
-    let fixture = fixture(FakeTable::default().refusing("bad")).with_quarantine();
+async fn bad_members_of_an_aggregate_are_named_and_the_others_are_written() {
+    let fixture = fixture(FakeTable::default().rejecting("bad")).with_quarantine();
     let records = [
-        r#"[{"id":"a"},{"v":"without a key"}]"#,
+        r#"[{"id":"a"},{"v":"without a key"},{"id":"e"},7]"#,
         r#"[7]"#,
         r#"[{"id":"b"},{"id":"c"},{"id":"d","v":"bad"}]"#,
         r#"[]"#,
     ];
     assert!(fixture.handle_texts(&records).await.is_empty());
     let expected = [
-        "element [1] of the list: attribute id: the table's key attribute is missing",
+        "element [1] of the aggregate: attribute id: the table's key attribute is missing; element \
+         [3] of the aggregate is not a JSON object",
         "element [0] of the aggregate is not a JSON object",
-        "element [2] of the list: DynamoDB refused the item: ValidationException",
+        "element [2] of the aggregate: DynamoDB rejects the item: the request is not valid \
+         (ValidationException)",
         "the plaintext is neither a JSON object nor an array of JSON objects",
     ];
     assert_eq!(fixture.quarantined.reasons(), expected);
-    // What DynamoDB had taken before it refused an item stays.
-    assert_eq!(fixture.table.contents(), pairs(&[("b", ""), ("c", "")]));
+    let bad_members = fixture.quarantined.documents().into_iter().map(|d| d["badMembers"].clone());
+    let expected = [json!([1, 3]), json!([0]), json!([2]), Value::Null];
+    assert_eq!(bad_members.collect::<Vec<_>>(), expected);
+    let expected = pairs(&[("a", ""), ("b", ""), ("c", ""), ("e", "")]);
+    assert_eq!(fixture.table.contents(), expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_refused_record_of_a_key_is_stored() {
-    let fixture = fixture(FakeTable::default().refusing("bad")).with_quarantine();
+async fn only_the_rejected_record_of_a_key_is_stored() {
+    let fixture = fixture(FakeTable::default().rejecting("bad")).with_quarantine();
     let records = [r#"{"id":"a","v":"old"}"#, r#"{"id":"a","v":"new"}"#, r#"{"id":"a","v":"bad"}"#];
     assert!(fixture.handle_texts(&records).await.is_empty());
     assert_eq!(fixture.quarantined.sequence_numbers(), ["3"]);
@@ -117,12 +121,9 @@ async fn only_the_refused_record_of_a_key_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn passing_failures_are_reported_and_never_stored() {
-    for error in [
-        WriteError::Unavailable("ThrottlingException".to_owned()),
-        WriteError::Denied("AccessDeniedException".to_owned()),
-    ] {
-        let fixture = fixture(FakeTable::default().failing(&error)).with_quarantine();
+async fn failures_that_are_not_the_records_are_reported_and_never_stored() {
+    for code in ["ThrottlingException", "AccessDeniedException"] {
+        let fixture = fixture(FakeTable::default().failing(&error(code))).with_quarantine();
         assert_eq!(fixture.handle_texts(&[r#"{"id":"a"}"#]).await, ["1"]);
         assert!(fixture.quarantined.keys().is_empty());
     }
@@ -149,8 +150,17 @@ async fn a_record_that_is_not_stored_is_reported_and_stored_when_it_comes_again(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quarantine_that_hangs_is_reported_before_the_deadline() {
+async fn a_call_that_hangs_is_repeated() {
     let fixture = fixture(FakeTable::default()).with(FakeQuarantine::that([Answer::Hang]));
+    assert!(fixture.handle_texts(&["no JSON", "[]"]).await.is_empty());
+    assert_eq!(fixture.quarantined.sequence_numbers(), ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quarantine_that_hangs_is_reported_before_the_deadline() {
+    let hanging =
+        FakeQuarantine::that([Answer::Hang, Answer::Take].into_iter().chain([Answer::Hang; 99]));
+    let fixture = fixture(FakeTable::default()).with(hanging);
     let messages = fixture.records(&["no JSON", "[]"]).await;
     let deadline = Instant::now() + Duration::from_secs(10);
     assert_eq!(fixture.handle_until(messages, deadline).await, ["1"]);
@@ -160,7 +170,7 @@ async fn a_quarantine_that_hangs_is_reported_before_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_does_not_say_where_it_is_from_is_reported() {
+async fn a_record_without_its_origin_is_reported() {
     let fixture = fixture(FakeTable::default()).with_quarantine();
     for missing in ["eventID", "eventSourceARN"] {
         let mut record = json_record(1, b"plain text".to_vec());
@@ -173,7 +183,7 @@ async fn a_record_that_does_not_say_where_it_is_from_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_quarantine_they_are_reported() {
+async fn without_a_quarantine_bad_records_are_reported() {
     let fixture = fixture(FakeTable::default());
     let event = event([(1, b"plain text".to_vec())]);
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -98,7 +98,7 @@ pub(crate) fn claimed_keys(message: &[u8]) -> Vec<String> {
     let Ok(message) = UnverifiedMessage::parse(message, Limits::default()) else {
         return Vec::new();
     };
-    let keys = message.encrypted_data_keys().iter();
+    let keys = message.encrypted_data_keys();
     // Escaped, because anybody who may write to the stream can choose the text.
     keys.map(|key| key.provider_info.escape_ascii().to_string()).collect()
 }

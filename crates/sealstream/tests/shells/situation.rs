@@ -65,9 +65,9 @@ impl Situation {
         }
     }
 
-    /// Returns the shell's script around a command, which reads standard input from `input`.
-    fn script(self, input: &str) -> String {
-        let run = format!(r#""$0" "$@" {input}"#);
+    /// Returns the shell's script around a command, whose own redirections are `redirected`.
+    fn script(self, redirected: &str) -> String {
+        let run = format!(r#""$0" "$@" {redirected}"#);
         match self {
             OutputToHead => format!("{{ {run} 2>errors; echo $? >status; }} | head -1 >output"),
             ErrorsToHead => format!("{{ {run} 2>&1 >output; echo $? >status; }} | head -1 >errors"),
@@ -75,8 +75,7 @@ impl Situation {
             ErrorsClosed => format!("exec {run} >output 2>&-"),
             OutputFull => format!("exec {run} >/dev/full 2>errors"),
             ErrorsFull => format!("exec {run} >output 2>/dev/full"),
-            Terminal80 | Terminal60 | NoColor => format!("exec {run}"),
-            _ if self.columns().is_some() => format!("exec {run} >output"),
+            _ if self.columns().is_some() => format!("exec {run}"),
             _ => format!("exec {run} >output 2>errors"),
         }
     }
@@ -103,17 +102,17 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a command in a folder. `input` redirects its standard input.
+    /// Starts a command in a folder, with redirections of its own.
     pub(crate) fn start(
         command: &Command,
-        input: &str,
+        redirected: &str,
         situation: Situation,
         folder: &Path,
     ) -> Self {
         for file in [OUTPUT, ERRORS, STATUS] {
             let _ = fs::remove_file(folder.join(file));
         }
-        let script = situation.script(input);
+        let script = situation.script(redirected);
         let terminal = situation.columns().map(Terminal::open);
         let mut shell = match terminal {
             // The terminal controls the session, so that it sends the signals of its keys.

@@ -22,7 +22,8 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn open(columns: u16) -> Self {
-        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let controller =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&controller).unwrap();
         unlockpt(&controller).unwrap();
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
@@ -87,7 +88,7 @@ pub(crate) fn without_escapes(text: &str) -> String {
             plain.push(character);
         } else if characters.next() == Some('[') {
             // A control sequence ends with its first letter.
-            characters.by_ref().find(|character| character.is_ascii_alphabetic());
+            characters.by_ref().find(char::is_ascii_alphabetic);
         }
     }
     plain
@@ -95,7 +96,8 @@ pub(crate) fn without_escapes(text: &str) -> String {
 
 /// Returns the first line that is wider than the terminal.
 pub(crate) fn line_wider_than(text: &str, columns: u16) -> Option<String> {
-    let text = without_escapes(text);
+    // The terminal echoes Ctrl-C wherever the cursor is.
+    let text = without_escapes(text).replace("^C", "");
     let mut lines = text.split(['\n', '\r']);
     lines.find(|line| line.chars().count() > usize::from(columns)).map(str::to_owned)
 }

@@ -36,7 +36,7 @@ pub(crate) fn record(number: usize, name: &str, image: serde_dynamo::Item) -> Ev
     record
 }
 
-/// Lambda's, in a minute.
+/// A minute from now.
 pub(crate) fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }

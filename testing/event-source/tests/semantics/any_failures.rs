@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::fixture::{STREAM_ARN, numbers, push, reported};
 use aws_lambda_events::event::kinesis::KinesisEvent;
-use event_source::{EventSourceMapping, FunctionError, InvocationResult, Settings, Shard};
+use event_source::{
+    EventSourceMapping, FirstRecordReported, FunctionError, InvocationResult, Settings, Shard,
+};
 use proptest::prelude::*;
 use tokio::runtime::Builder;
 use tokio::time::{advance, sleep};
@@ -35,6 +37,9 @@ prop_compose! {
         maximum_retry_attempts in prop::option::of(0..4_u32),
         maximum_record_age in prop::option::of((60..90_u64).prop_map(Duration::from_secs)),
         report_batch_item_failures: bool,
+        first_record_reported in prop_oneof![
+            Just(FirstRecordReported::Halve), Just(FirstRecordReported::Retry)
+        ],
     ) -> Settings {
         Settings {
             batch_size,
@@ -42,6 +47,7 @@ prop_compose! {
             maximum_retry_attempts,
             maximum_record_age,
             report_batch_item_failures,
+            first_record_reported,
             ..Settings::default()
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::fixture::{fails_at, numbers, push, reported, run, script, shard};
 use aws_lambda_events::event::streams::{KinesisBatchItemFailure, KinesisEventResponse};
-use event_source::{Condition, FunctionError, Settings};
+use event_source::{Condition, FirstRecordReported, FunctionError, Settings};
 use tokio::time::advance;
 
 fn reporting() -> Settings {
@@ -127,4 +127,22 @@ async fn with_both_settings_a_batch_without_any_success_is_halved() {
         let run = run(both(), &mut shard(4), script([answer])).await;
         assert_eq!(run.deliveries, [vec![1, 2, 3, 4], vec![1, 2], vec![3, 4]]);
     }
+}
+
+// "Configuring partial batch response with Kinesis Data Streams and Lambda", bisecting a batch: the
+// other reading, that the reported record is where the batch is split, and the first one splits
+// nothing off. An error still halves the batch.
+#[tokio::test(start_paused = true)]
+async fn by_the_other_reading_a_batch_whose_first_record_is_reported_is_retried_whole() {
+    let settings = || Settings { first_record_reported: FirstRecordReported::Retry, ..both() };
+    let retried = run(settings(), &mut shard(4), script([reported(&["1"])])).await;
+    assert_eq!(retried.deliveries, [vec![1, 2, 3, 4], vec![1, 2, 3, 4]]);
+    let halved = run(settings(), &mut shard(4), script([Err(FunctionError)])).await;
+    assert_eq!(halved.deliveries, [vec![1, 2, 3, 4], vec![1, 2], vec![3, 4]]);
+    let split = run(settings(), &mut shard(4), script([reported(&["3"])])).await;
+    assert_eq!(split.deliveries, [vec![1, 2, 3, 4], vec![3, 4]]);
+    let limited = Settings { maximum_retry_attempts: Some(1), ..settings() };
+    let answers = [reported(&["1"]), reported(&["1"])];
+    let given_up = run(limited, &mut shard(2), script(answers)).await;
+    assert_eq!(numbers(&given_up.report.discarded[0].event), [1, 2]);
 }

@@ -5,7 +5,7 @@ use std::io::{Read, stdin};
 
 use anyhow::{Context, bail};
 use conversations::dataset::{messages, people};
-use conversations::{Clock, DirectSender, Message, Sent};
+use conversations::{DirectSender, Message, MessageClock, Sent};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::json;
 
@@ -62,7 +62,8 @@ async fn write_directly(messages: &[Message], target: &Target) -> anyhow::Result
 
 pub(crate) async fn send(args: &SendArgs, output: Output) -> anyhow::Result<String> {
     let (sender, recipient) = (args.from.0.clone(), args.to.0.clone());
-    let created_at = Clock::default().stamp(sender.id(), recipient.id(), args.after.as_ref());
+    let created_at =
+        MessageClock::default().stamp(sender.id(), recipient.id(), args.after.as_ref());
     let message = Message::new(sender, recipient, created_at, text(args)?)?;
     if !args.target.direct {
         push(std::slice::from_ref(&message), &args.target).await?;
