@@ -13,11 +13,6 @@ pub(crate) enum Mistake {
         "it is an aggregate of the Kinesis Producer Library; set AggregationEnabled to false there"
     )]
     KplAggregate,
-    #[error(
-        "it is a message of format version 1, whose algorithm suites do not commit to a key; encrypt \
-         with commitment policy REQUIRE_ENCRYPT_REQUIRE_DECRYPT"
-    )]
-    Version1,
 }
 
 impl Mistake {
@@ -27,8 +22,6 @@ impl Mistake {
             [0xf3, 0x89, 0x9a, 0xc2, ..] => Some(Self::KplAggregate),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstandard),
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            // Version 1 of the format, type "customer authenticated encrypted data".
-            [0x01, 0x80, ..] => Some(Self::Version1),
             _ => match data.trim_ascii_start().first() {
                 Some(b'{' | b'[') => Some(Self::PlainJson),
                 _ => None,
@@ -49,7 +42,7 @@ mod tests {
             (b"\x1f\x8b\x08\x00", Some(Mistake::Gzip)),
             (b"\x28\xb5\x2f\xfd\x00", Some(Mistake::Zstandard)),
             (b"\xf3\x89\x9a\xc2\x0a", Some(Mistake::KplAggregate)),
-            (b"\x01\x80\x03\x78", Some(Mistake::Version1)),
+            (b"\x01\x80\x03\x78", None),
             (b"\x02\x05\x78", None),
             (b"text", None),
             (b"", None),

@@ -116,3 +116,99 @@ fn decrypt_settings(variables: &mut Variables) -> Option<DecryptSettings> {
     settings.max_age = max_age;
     Some(settings)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    const KEY: (&str, &str) = ("CMK_ARN", "arn:aws:kms:eu-west-1:000000000000:key/1");
+    const TABLE: (&str, &str) = ("TABLE_NAME", "items");
+    const ACCOUNTS: (&str, &str) = ("KEY_DISCOVERY_ACCOUNTS", "000000000000");
+    const PARTITION: (&str, &str) = ("KEY_DISCOVERY_PARTITION", "aws");
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, String> {
+        let variables = Variables::from_pairs(pairs.iter().copied());
+        variables.read(Settings::read).map_err(|error| error.to_string())
+    }
+
+    /// The rows of the function's table: variable and default.
+    fn documented() -> Vec<(String, String)> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let page = fs::read_to_string(path).unwrap();
+        let section = page.lines().skip_while(|line| *line != "## record-consumer").skip(1);
+        let section = section.take_while(|line| !line.starts_with("## "));
+        let row = |line: &str| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            let name = cells.next()?.trim_end_matches('`').to_owned();
+            Some((name, cells.next()?.to_owned()))
+        };
+        let mut rows: Vec<_> = section.filter_map(row).collect();
+        rows.sort();
+        rows
+    }
+
+    #[test]
+    fn the_page_lists_every_variable_with_its_default() {
+        let mut variables = Variables::from_pairs([KEY, TABLE]);
+        assert!(Settings::read(&mut variables).is_some());
+        let declared = variables.declared().iter().map(|variable| {
+            let default = match &variable.default {
+                Some(default) => format!("`{default}`"),
+                None if variable.is_required => "required".to_owned(),
+                None => "none".to_owned(),
+            };
+            (variable.name.to_owned(), default)
+        });
+        let mut declared: Vec<_> = declared.collect();
+        declared.sort();
+        assert_eq!(documented(), declared);
+    }
+
+    #[test]
+    fn keys_are_given_or_discovered() {
+        let other = ("CMK_ARN", "arn:aws:kms:eu-west-1:000000000000:key/1,alias/records");
+        for good in [[TABLE, KEY].as_slice(), &[TABLE, other], &[TABLE, ACCOUNTS, PARTITION]] {
+            assert!(read(good).is_ok(), "{good:?}");
+        }
+        for (bad, reason) in [
+            ([TABLE].as_slice(), "CMK_ARN is not set; set it, or KEY_DISCOVERY_ACCOUNTS"),
+            (&[TABLE, PARTITION], "CMK_ARN is not set; set it, or KEY_DISCOVERY_ACCOUNTS"),
+            (&[TABLE, ACCOUNTS], "KEY_DISCOVERY_ACCOUNTS needs KEY_DISCOVERY_PARTITION"),
+            (&[TABLE, KEY, ACCOUNTS, PARTITION], "CMK_ARN cannot be combined with"),
+            (&[TABLE, KEY, PARTITION], "CMK_ARN cannot be combined with"),
+        ] {
+            let error = read(bad).err().unwrap();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn bad_values_are_named_with_what_is_allowed() {
+        for (name, value, allowed) in [
+            ("QUARANTINE_BUCKET", "s3://records", "3 to 63 lower-case letters"),
+            ("TABLE_KEY_ATTRIBUTES", "id", "NAME:S or NAME:N"),
+            ("VERSION_FROM", "time", "'attribute' or 'sequence-number'"),
+            ("CACHE_MAX_AGE_SECONDS", "0", "from 1 to"),
+            ("ENGINE", "fast", "native"),
+        ] {
+            let error = read(&[TABLE, KEY, (name, value)]).err().unwrap();
+            for part in [name, value, allowed] {
+                assert!(error.contains(part), "{error}");
+            }
+        }
+        let error = read(&[TABLE, KEY, ("VERSION_FROM", "sequence-number")]).err().unwrap();
+        assert!(error.contains("VERSION_FROM needs VERSION_ATTRIBUTE"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let empty = ["VERSION_ATTRIBUTE", "TRACE_ATTRIBUTE", "QUARANTINE_BUCKET", "VERSION_FROM"];
+        let pairs: Vec<_> = empty.iter().map(|name| (*name, "")).chain([TABLE, KEY]).collect();
+        let settings = read(&pairs).unwrap();
+        assert!(settings.version_attribute.is_none() && settings.quarantine_bucket.is_none());
+        assert_eq!(settings.version_from, VersionFrom::Attribute);
+    }
+}

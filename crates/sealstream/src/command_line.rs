@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use crate::consumer_event::ConsumerEventArgs;
 use crate::environment::{name_variable, with_variables};
 use crate::push::args::PushArgs;
+use crate::redrive::RedriveArgs;
 use crate::resume::ResumeArgs;
 use crate::tail::TailArgs;
 
@@ -49,6 +50,8 @@ pub(crate) enum SubCommand {
     Resume(ResumeArgs),
     /// Follow a stream and print its records decrypted
     Tail(Box<TailArgs>),
+    /// Reprocess quarantined records
+    Redrive(RedriveArgs),
     /// Print an event for record-consumer with records of a stream
     ConsumerEvent(ConsumerEventArgs),
     /// Print the completion script for a shell

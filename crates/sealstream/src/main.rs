@@ -12,6 +12,7 @@ mod exit_code;
 mod flags;
 mod output;
 mod push;
+mod redrive;
 mod resume;
 mod shutdown;
 mod stream;
@@ -61,6 +62,7 @@ async fn run(command: SubCommand) -> Result<ExitCode, CommandError> {
         SubCommand::Push(args) => push::push(&args).await,
         SubCommand::Resume(args) => resume::resume(&args).await,
         SubCommand::Tail(args) => tail::run(&args).await,
+        SubCommand::Redrive(args) => redrive::run(&args).await,
         SubCommand::ConsumerEvent(args) => consumer_event::run(&args).await,
         SubCommand::Completions { shell } => print_completions(shell),
     }

@@ -30,6 +30,7 @@ impl ServiceError {
         let (status, code) = match service {
             Service::DynamoDb | Service::Kms => (400, "ThrottlingException"),
             Service::Kinesis => (400, "ProvisionedThroughputExceededException"),
+            Service::Lambda => (429, "TooManyRequestsException"),
             Service::S3 => (503, "SlowDown"),
         };
         Self::new(status, code, "a fault was injected")
@@ -41,6 +42,7 @@ impl ServiceError {
             Service::DynamoDb => "InternalServerError",
             Service::Kinesis => "InternalFailureException",
             Service::Kms => "KMSInternalException",
+            Service::Lambda => "ServiceException",
             Service::S3 => "InternalError",
         };
         Self::new(500, code, "a fault was injected")

@@ -15,6 +15,8 @@ pub enum Service {
     Kinesis,
     /// AWS Key Management Service.
     Kms,
+    /// AWS Lambda.
+    Lambda,
     /// Amazon Simple Storage Service.
     S3,
 }
@@ -53,6 +55,10 @@ pub enum Operation {
     Encrypt,
     /// KMS's new data key, in plaintext and encrypted.
     GenerateDataKey,
+    /// Lambda's description of a function's settings.
+    GetFunctionConfiguration,
+    /// Lambda's synchronous invocation of a function.
+    Invoke,
     /// S3's removal of an object.
     DeleteObject,
     /// S3's read of an object.
@@ -82,6 +88,7 @@ impl Operation {
             Self::Decrypt | Self::DescribeKey | Self::Encrypt | Self::GenerateDataKey => {
                 Service::Kms
             }
+            Self::GetFunctionConfiguration | Self::Invoke => Service::Lambda,
             Self::DeleteObject | Self::GetObject | Self::ListObjectsV2 | Self::PutObject => {
                 Service::S3
             }
@@ -102,7 +109,11 @@ impl Call {
         let (region, service) = credential_scope(head).ok_or_else(|| {
             ServiceError::new(403, "MissingAuthenticationToken", "the request is not signed")
         })?;
-        let operation = if service == "s3" { s3_operation(head) } else { target(head) };
+        let operation = match service {
+            "s3" => s3_operation(head),
+            "lambda" => lambda_operation(head),
+            _ => target(head),
+        };
         let operation = operation.ok_or_else(|| {
             ServiceError::new(400, "UnknownOperationException", "fake-aws does not play this")
         })?;
@@ -147,6 +158,17 @@ fn s3_operation(head: &Parts) -> Option<Operation> {
         (&Method::GET, false) => Some(Operation::GetObject),
         (&Method::PUT, false) => Some(Operation::PutObject),
         (&Method::DELETE, false) => Some(Operation::DeleteObject),
+        _ => None,
+    }
+}
+
+fn lambda_operation(head: &Parts) -> Option<Operation> {
+    let path = head.uri.path();
+    match head.method {
+        Method::POST if path.ends_with("/invocations") => Some(Operation::Invoke),
+        Method::GET if path.ends_with("/configuration") => {
+            Some(Operation::GetFunctionConfiguration)
+        }
         _ => None,
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Mutex;
 
 use hyper::body::Bytes;
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
@@ -13,7 +15,7 @@ use crate::call::{Operation, header};
 use crate::lock;
 
 /// What would change the meaning of a request, and is not played.
-const REFUSED_HEADERS: [&str; 4] = ["if-match", "if-none-match", "range", "x-amz-copy-source"];
+const REFUSED_HEADERS: [&str; 3] = ["if-none-match", "range", "x-amz-copy-source"];
 const KNOWN_PARAMETERS: [&str; 3] = ["list-type", "prefix", "x-id"];
 
 /// The objects of all Regions.
@@ -29,6 +31,13 @@ impl S3 {
         let buckets = lock(&self.0);
         let objects = buckets.get(&(region.to_owned(), bucket.to_owned())).into_iter().flatten();
         objects.map(|(key, body)| (key.clone(), body.to_vec())).collect()
+    }
+
+    /// Puts an object into a bucket.
+    pub fn put(&self, region: &str, bucket: &str, key: &str, body: &[u8]) {
+        let mut buckets = lock(&self.0);
+        let bucket = buckets.entry((region.to_owned(), bucket.to_owned())).or_default();
+        bucket.insert(key.to_owned(), Bytes::copy_from_slice(body));
     }
 
     pub(crate) fn answer(
@@ -47,6 +56,11 @@ impl S3 {
                 Ok(with_status(200, ""))
             }
             Operation::DeleteObject => {
+                let found = bucket.get(&request.key).map(etag);
+                if header(head, "if-match").is_some_and(|wanted| found.as_deref() != Some(wanted)) {
+                    let message = "The object has changed.";
+                    return Err(ServiceError::new(412, "PreconditionFailed", message));
+                }
                 bucket.remove(&request.key);
                 Ok(with_status(204, ""))
             }
@@ -55,7 +69,10 @@ impl S3 {
                 let object = object.ok_or_else(|| {
                     ServiceError::new(404, "NoSuchKey", "The specified key does not exist.")
                 })?;
-                Ok(with_status(200, object))
+                let etag = HeaderValue::from_str(&etag(&object)).expect("a number in quotes");
+                let mut answer = with_status(200, object);
+                answer.headers_mut().insert("etag", etag);
+                Ok(answer)
             }
             _ => Ok(with_status(200, list(bucket, &request.prefix))),
         }
@@ -114,6 +131,13 @@ fn list(bucket: &Bucket, prefix: &str) -> String {
         "<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>{count}</KeyCount>\
          {contents}</ListBucketResult>"
     )
+}
+
+/// Differs between objects of different content.
+fn etag(body: &Bytes) -> String {
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
 }
 
 fn escaped(text: &str) -> String {

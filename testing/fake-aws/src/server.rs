@@ -20,6 +20,7 @@ use crate::dynamodb::DynamoDb;
 use crate::faults::{Fault, Faults};
 use crate::kinesis::Kinesis;
 use crate::kms;
+use crate::lambda::Lambda;
 use crate::runtime_api::{self, RuntimeApi};
 use crate::s3::S3;
 
@@ -82,6 +83,12 @@ impl FakeAws {
         &self.services.s3
     }
 
+    /// The Lambda functions that can be invoked.
+    #[must_use]
+    pub fn lambda(&self) -> &Lambda {
+        &self.services.lambda
+    }
+
     /// The events for a Lambda function.
     #[must_use]
     pub fn runtime_api(&self) -> &RuntimeApi {
@@ -125,6 +132,7 @@ struct Services {
     kinesis: Kinesis,
     dynamodb: DynamoDb,
     s3: S3,
+    lambda: Lambda,
     runtime_api: RuntimeApi,
 }
 
@@ -135,6 +143,7 @@ impl Services {
             kinesis: Kinesis::default(),
             dynamodb: DynamoDb::default(),
             s3: S3::default(),
+            lambda: Lambda::default(),
             runtime_api: RuntimeApi::new(),
         }
     }
@@ -195,6 +204,9 @@ impl Services {
             Operation::Encrypt => kms::encrypt(region, body),
             Operation::DescribeKey => kms::describe_key(region, body),
             Operation::GenerateDataKey => kms::generate_data_key(region, body),
+            Operation::GetFunctionConfiguration | Operation::Invoke => {
+                self.lambda.answer(call.operation, head, body)
+            }
             Operation::DeleteObject
             | Operation::GetObject
             | Operation::ListObjectsV2

@@ -42,11 +42,16 @@ impl FakeTable {
 
     /// Rejects every request that has an item with this `v`.
     pub(crate) fn rejecting(self, v: &'static str) -> Self {
-        let reject = move |items: &[Item]| match items.iter().any(|item| text(item, "v") == v) {
-            true => Err(error("ValidationException")),
+        self.failing_on(v, "ValidationException")
+    }
+
+    /// Answers this code to every request that has an item with this `v`.
+    pub(crate) fn failing_on(self, v: &'static str, code: &'static str) -> Self {
+        let answer = move |items: &[Item]| match items.iter().any(|item| text(item, "v") == v) {
+            true => Err(error(code)),
             false => Ok(Vec::new()),
         };
-        (0..20).fold(self, |table, _| table.then(reject))
+        (0..1000).fold(self, |table, _| table.then(answer))
     }
 
     /// Answers every request with this error.

@@ -5,7 +5,9 @@
 mod batches;
 mod delivery;
 mod fixture;
+mod kms_budget;
 mod liveness;
 mod quarantine;
 mod throttling;
+mod verdicts;
 mod versions;
