@@ -1,13 +1,15 @@
 //! The flags that name a stream.
 
+use anyhow::{Context, anyhow};
+use aws_config::SdkConfig;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
-use aws_config::{Region, SdkConfig};
 use clap::Args;
 use record_cipher::{RegionName, StreamName};
 
-use crate::exit_code::{CommandError, ExitCode};
+use crate::aws;
+use crate::exit_code::{CommandError, ExitCode, OrCommandError};
 use crate::flags::heading;
 
 /// A stream in one Region.
@@ -26,17 +28,22 @@ pub(crate) struct StreamArgs {
 impl StreamArgs {
     /// Loads the AWS configuration for the stream's Region, which is returned beside it.
     pub(crate) async fn load_config(&self) -> Result<(SdkConfig, String), CommandError> {
-        let region = self.region.as_ref().map(|region| Region::new(region.to_string()));
-        // As in the AWS CLI. The SDK's own chain would ask the instance metadata too, which takes
-        // three seconds where there is none.
-        let chain = RegionProviderChain::first_try(region)
-            .or_else(EnvironmentVariableRegionProvider::new())
+        let region = self.region().await?;
+        Ok((aws::load_config(&region).await?, region.to_string()))
+    }
+
+    /// Finds the Region as the AWS CLI does. The SDK's own chain would ask the instance metadata too,
+    /// which takes three seconds where there is none.
+    async fn region(&self) -> Result<RegionName, CommandError> {
+        if let Some(region) = &self.region {
+            return Ok(region.clone());
+        }
+        let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new());
-        let config = aws_config::from_env().region(chain).load().await;
-        let Some(region) = config.region().map(ToString::to_string) else {
-            let error = CommandError::new(ExitCode::Usage, anyhow::anyhow!("no Region is set"));
+        let Some(region) = chain.region().await else {
+            let error = CommandError::new(ExitCode::Usage, anyhow!("no Region is set"));
             return Err(error.with_next_step("set --region or AWS_REGION".to_owned()));
         };
-        Ok((config, region))
+        region.as_ref().parse().context("AWS_REGION, or the profile's Region").or_usage()
     }
 }
