@@ -16,7 +16,6 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use record_pusher::RegionName;
 
 use crate::exit_code::{CommandError, ExitCode, OrCommandError};
 
@@ -28,8 +27,7 @@ const CREDENTIALS_AGE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// There are no root certificates, or `AWS_CA_BUNDLE` cannot be read.
-pub(crate) async fn load_config(region: &RegionName) -> Result<SdkConfig, CommandError> {
-    let region = Region::new(region.to_string());
+pub(crate) async fn load_config(region: Region) -> Result<SdkConfig, CommandError> {
     let http_client = http_client().or_exit(ExitCode::Operator)?;
     let credentials =
         RenewedCredentials { region: region.clone(), http_client: http_client.clone() };
@@ -127,4 +125,21 @@ fn trusting(bundle: &Path) -> anyhow::Result<SharedHttpClient> {
 /// Whether the endpoint of all services is one without TLS, such as that of a local AWS.
 fn uses_plain_http() -> bool {
     env::var("AWS_ENDPOINT_URL").is_ok_and(|url| url.starts_with("http://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_without_an_expiry_are_looked_up_again() {
+        #[expect(clippy::disallowed_methods, reason = "credentials expire at a time of day")]
+        let now = SystemTime::now();
+        let soon = now + CREDENTIALS_AGE + CREDENTIALS_AGE;
+        let fixed = Credentials::new("id", "secret", None, None, "test");
+        assert!(expiring(fixed).expiry().unwrap() < soon);
+        let late = now + CREDENTIALS_AGE * 60;
+        let temporary = Credentials::new("id", "secret", None, Some(late), "test");
+        assert_eq!(expiring(temporary).expiry(), Some(late));
+    }
 }

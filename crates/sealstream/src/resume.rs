@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use aws_config::SdkConfig;
+use aws_config::{Region, SdkConfig};
 use clap::{Args, ValueHint};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -174,7 +174,7 @@ impl Run {
         }
         let config = match self.config.take() {
             Some(config) => config,
-            None => load_config(&region).await?,
+            None => load_config(Region::new(region.to_string())).await?,
         };
         let pusher = Arc::new(MessagePusher::new(&region, &stream, self.timeout, &config)?);
         self.config = Some(config);

@@ -15,6 +15,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
+use aws_config::Region;
 use record_pusher::metrics::snapshot;
 
 use crate::aws::load_config;
@@ -33,7 +34,7 @@ use crate::shutdown::Shutdown;
 pub(crate) async fn push(args: &PushArgs) -> Result<ExitCode, CommandError> {
     let Files { input, spool, rejects, metrics } = Files::open(args).or_usage()?;
     let regions = &args.pusher.regions;
-    let config = load_config(&regions[0]).await?;
+    let config = load_config(Region::new(regions[0].to_string())).await?;
     let pusher = args.builder().build(&config).await.context("invalid settings").or_usage()?;
     let shutdown = Shutdown::on_signals(Duration::MAX)?;
     let report = Report::new(regions, input.size(), rejects);

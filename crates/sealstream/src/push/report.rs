@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use record_pusher::{
-    CmmStats, DeliveryError, ErrorKind, Outcome, PushError, PusherStats, RegionName,
+    CipherError, CmmStats, DeliveryError, ErrorKind, Outcome, PushError, PusherStats, RegionName,
 };
 use serde::Serialize;
 
-use crate::aws_failure::stream_next_step;
+use crate::aws_failure::{next_step, stream_next_step};
 use crate::output;
 use crate::push::args::Output;
 use crate::push::input::Position;
@@ -176,7 +176,7 @@ impl Report {
             self.lost(position);
         }
         if error.kind() == ErrorKind::Operator && self.operator_error.is_none() {
-            self.operator_error = Some((text.clone(), None));
+            self.operator_error = Some((text.clone(), encryption_next_step(error)));
         }
         self.problem(position, Problem::of_record(text));
     }
@@ -331,6 +331,16 @@ impl Report {
             lines => text += &format!("  {lines} lines were rejected\n"),
         }
         text
+    }
+}
+
+/// Returns what to do after a record could not be encrypted.
+fn encryption_next_step(error: &PushError) -> Option<String> {
+    match error {
+        PushError::Encryption(CipherError::Kms(error)) => {
+            next_step(error.failure()?.cause()).map(str::to_owned)
+        }
+        _ => None,
     }
 }
 

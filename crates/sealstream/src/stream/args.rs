@@ -7,6 +7,7 @@ use aws_config::{Region, SdkConfig};
 use clap::Args;
 use record_cipher::{RegionName, StreamName};
 
+use crate::aws;
 use crate::exit_code::{CommandError, ExitCode};
 use crate::flags::heading;
 
@@ -41,10 +42,10 @@ pub(crate) async fn load_config(
     let chain = RegionProviderChain::first_try(region)
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
-    let config = aws_config::from_env().region(chain).load().await;
-    let Some(region) = config.region().map(ToString::to_string) else {
+    let Some(region) = chain.region().await else {
         let error = CommandError::new(ExitCode::Usage, anyhow::anyhow!("no Region is set"));
         return Err(error.with_next_step("set --region or AWS_REGION".to_owned()));
     };
-    Ok((config, region))
+    let config = aws::load_config(region.clone()).await?;
+    Ok((config, region.to_string()))
 }

@@ -82,7 +82,7 @@ async fn a_resume_holds_little_for_any_size_of_message() {
              \"attempts\":1,\"data\":\"{data}\"}}\n"
         )
     };
-    let messages: String = (0..150).map(message).collect();
+    let messages: String = (0..60).map(message).collect();
     fs::write(fixture.spool(), "{\"sealstream_spool\":1}\n".to_owned() + &messages).unwrap();
     fixture.inject(Rule::new(Fault::Hang).operation(Operation::PutRecords).times(4));
     let mut resume = fixture.resume();

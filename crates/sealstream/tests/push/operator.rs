@@ -65,7 +65,7 @@ async fn a_wrong_setting_ends_the_run_at_once_in_one_sentence() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_in_mid_run_drains_a_file_and_exits() {
     let fixture = Fixture::new("mid_file").await;
-    let input = fixture.file("big.ndjson", lines(20_000));
+    let input = fixture.file("big.ndjson", lines(5_000));
     let mut push = fixture.push_with_spool(&[]);
     let child = push.arg(input).spawn().unwrap();
     until(|| fixture.count(THERE) > 500).await;
@@ -76,12 +76,12 @@ async fn an_outage_in_mid_run_drains_a_file_and_exits() {
     let line = summary["continue_from"]["line"].as_u64().unwrap().to_string();
     fixture.aws.faults().lift_all();
     assert_eq!(run(fixture.resume(), "").await.status.code(), Some(0));
-    let rest = run(fixture.push(&["--from-line", &line]), lines(20_000)).await;
+    let rest = run(fixture.push(&["--from-line", &line]), lines(5_000)).await;
     assert_eq!(rest.status.code(), Some(0), "{}", errors(&rest));
     for region in [HERE, THERE] {
         let mut ids = fixture.ids(region).await;
         ids.dedup();
-        assert_eq!(ids.len(), 20_000, "{region}");
+        assert_eq!(ids.len(), 5_000, "{region}");
     }
 }
 

@@ -269,7 +269,7 @@ async fn no_random_schedule_of_faults_and_signals_loses_a_record() {
 /// goes on where the last one said, or begins at the same line again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_is_killed_ten_times_and_resumed_loses_nothing() {
-    const RECORDS: usize = 40_000;
+    const RECORDS: usize = 20_000;
     let fixture = Fixture::new("ten_kills").await;
     let path = fixture.file("input", lines(RECORDS));
     let mut random = fastrand::Rng::with_seed(1);
