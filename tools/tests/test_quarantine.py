@@ -38,7 +38,7 @@ class Batch:
         self.good = [0, 5]
         self.refused = {
             1: "the record was encrypted for stream another-stream, not for stream records",
-            2: "the message was refused: the authentication tag of the body does not match",
+            2: "the message was refused: the authentication tag of the frame at byte ",
             3: "the message was refused: the signature does not match",
             4: "the message was refused: it is JSON that is not encrypted",
         }
