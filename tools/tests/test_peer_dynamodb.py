@@ -227,10 +227,6 @@ def test_the_consumer_accepts_what_dynamodb_takes(binaries: dict[str, Path], dyn
     assert written.items() == direct.items(), f"seed {seed}"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a batch that DynamoDB finds too large as a whole is not sent in halves, and so is never written",
-)
 def test_a_batch_that_is_too_large_on_the_wire_is_written_in_parts(
     binaries: dict[str, Path], dynamodb: Peer, tmp_path: Path
 ) -> None:
