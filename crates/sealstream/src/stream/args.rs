@@ -1,7 +1,7 @@
 //! The flags that name a stream.
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::{ProvideRegion, RegionProviderChain};
+use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{Region, SdkConfig};
 use clap::Args;
