@@ -38,10 +38,6 @@ deploy *arguments:
 destroy *arguments:
     scripts/destroy {{arguments}}
 
-# Reprocess quarantined records
-redrive *arguments:
-    scripts/redrive {{arguments}}
-
 # Estimate the AWS bill of a workload
 cost *arguments:
     scripts/cost {{arguments}}

@@ -24,7 +24,7 @@ def build(architecture: str) -> Path:
     """Builds with cargo-lambda, and zig as its linker. Returns the directory that has NAME/bootstrap for each function.
 
     `sam build` does the same one function after the other. Fat LTO compiles a library for the programs that it ends in,
-    so most of the dependencies, aws-esdk among them, would be compiled twice.
+    so most of the dependencies would be compiled twice.
     """
     if shutil.which("cargo") is None:
         raise SetupError("cargo is not installed; https://rustup.rs says how to get it")

@@ -8,7 +8,6 @@ import uuid
 
 import pytest
 
-from tools import ROOT
 from tools.local_aws.pipeline import REGIONS, STREAM, Pipeline
 from tools.local_aws.stack import parse_json, wait_until
 from tools.tests.conftest import run
@@ -119,16 +118,17 @@ def test_a_record_gets_through_once_the_settings_are_right(pipeline: Pipeline, a
     with pipeline.consumer_settings(REGION, VERSION_ATTRIBUTE="revision"):
         pipeline.invoke_consumer(REGION, json.dumps(event.json))
         missing = "attribute revision: the version attribute is missing"
-        listed = redrive(pipeline, event, "--dry-run").stdout
-        assert f"{missing}\n" in listed
-        assert listed.endswith("2 records are in the quarantine\n")
+        listed = redrive(pipeline, event, "--dry-run")
+        assert f"{missing}\n" in listed.stdout
+        assert listed.stderr == "2 documents: 0 redriven, 2 left, 0 unreadable\n"
         still_missing = redrive(pipeline, event, code=1).stdout
         assert f"{keys[0]}: it is in the quarantine again: {missing}\n" in still_missing
 
-    said = redrive(pipeline, event, code=1).stdout.splitlines()
-    assert said[0] == f"{keys[0]}: got through"
-    assert said[1].startswith(f"{keys[1]}: it is in the quarantine again: the plaintext is neither")
-    assert said[2] == "1 of 2 records got through"
+    result = redrive(pipeline, event, code=1)
+    written, refused = result.stdout.splitlines()
+    assert written == f"{keys[0]}: redriven"
+    assert refused.startswith(f"{keys[1]}: it is in the quarantine again: ")
+    assert result.stderr == "2 documents: 1 redriven, 1 left, 0 unreadable\n"
     assert pipeline.items(REGION) == [parse_json(good)]
     assert list(pipeline.quarantined(REGION, f"{STREAM}/{event.shard}/")) == keys[1:]
 
@@ -146,7 +146,7 @@ def test_a_record_that_cannot_be_written_now_stays(pipeline: Pipeline, aws_envir
         assert said.startswith(f"{key}: it could not be written now")
         assert list(pipeline.quarantined(REGION, key)) == [key]
 
-    assert redrive(pipeline, event).stdout == f"{key}: got through\n1 of 1 records got through\n"
+    assert redrive(pipeline, event).stdout == f"{key}: redriven\n"
     assert pipeline.items(REGION) == [parse_json(good)]
     assert pipeline.quarantined(REGION, key) == {}
 
@@ -165,21 +165,23 @@ def test_a_batch_that_lambda_skipped_gets_through(pipeline: Pipeline, aws_enviro
     s3, bucket = pipeline.stack.client("s3", REGION), pipeline.outputs[REGION]["QuarantineBucket"]
     s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(skipped))
 
-    listed = redrive(pipeline, event, "--prefix", key, "--dry-run").stdout
+    listed = redrive(pipeline, event, "--dry-run", prefix=key).stdout
     assert listed.startswith(f"{key}: 2026-01-05T08:01:26.000Z: skipped by Lambda: RetryAttemptsExhausted\n")
-    assert redrive(pipeline, event, "--prefix", key).stdout.startswith(f"{key}: got through\n")
+    assert redrive(pipeline, event, prefix=key).stdout == f"{key}: redriven\n"
     assert sorted(item["id"] for item in pipeline.items(REGION)) == sorted(parse_json(text)["id"] for text in records)
     assert pipeline.quarantined(REGION, key) == {}
 
 
-def redrive(pipeline: Pipeline, event: Event, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
+def redrive(
+    pipeline: Pipeline, event: Event, *arguments: str, prefix: str = "", code: int = 0
+) -> subprocess.CompletedProcess:
     outputs = pipeline.outputs[REGION]
     command = [
-        str(ROOT / "scripts" / "redrive"),
+        *(str(pipeline.sealstream), "redrive"),
         *("--region", REGION),
         *("--bucket", outputs["QuarantineBucket"]),
         *("--function", outputs["ConsumerFunction"]),
-        *("--prefix", f"{STREAM}/{event.shard}/"),
+        *("--prefix", prefix or f"{STREAM}/{event.shard}/"),
         *arguments,
     ]
     return run(command, pipeline.stack.environment(), code=code)

@@ -147,7 +147,7 @@ impl<V: Cacheable + Clone> Cache<V> {
         key: &Key,
         length: Duration,
     ) -> Result<Option<Found<V>>, CacheError> {
-        let mut pauses = Pauses::new(Duration::from_millis(100), Duration::from_secs(1));
+        let mut pauses = Pauses::new(Duration::from_millis(150), Duration::from_secs(2));
         loop {
             let lease = self.lease(key, length);
             if self.0.store.acquire(&lease, self.now()).await? {

@@ -59,19 +59,19 @@ impl<M: MaterialsManager> CachingCmmBuilder<M> {
         self
     }
 
-    /// How long a data key may be used. Required, and above zero.
+    /// Maximum age of a data key. Required, and above zero.
     pub fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// How many messages one data key may encrypt: 1 to 2^32, by default 2^32.
+    /// Maximum messages per data key: 1 to 2^32, by default 2^32.
     pub fn max_messages(mut self, max_messages: u64) -> Self {
         self.max_messages = max_messages;
         self
     }
 
-    /// How many plaintext bytes one data key may encrypt: up to 2^63 - 1, by default that many.
+    /// Maximum plaintext bytes per data key: up to 2^63 - 1, by default that many.
     /// A longer plaintext is encrypted under a data key of its own.
     pub fn max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = max_bytes;
@@ -81,8 +81,7 @@ impl<M: MaterialsManager> CachingCmmBuilder<M> {
     /// Refreshes entries ahead: in the last `grace_period` of an entry's time, and in the same share
     /// of its messages and bytes, one caller starts the call for new materials in the background.
     /// All callers use the old materials, within their limits, until the new ones arrive. A busy
-    /// process then does not wait at the end of a data key, and pays for that with calls that come
-    /// earlier.
+    /// process then does not wait at the end of a data key, at the price of earlier calls.
     ///
     /// If the call fails, another caller tries again after a tenth of the grace period, at least
     /// one second.
@@ -94,8 +93,8 @@ impl<M: MaterialsManager> CachingCmmBuilder<M> {
         self
     }
 
-    /// How many calls to the manager may be in flight at once: 1 or more, by default 16. Further
-    /// misses wait for their turn; hits do not.
+    /// Maximum calls to the manager in flight at once: 1 or more, by default 16. Further misses wait
+    /// for their turn; hits do not.
     pub fn max_concurrent_calls(mut self, max_concurrent_calls: usize) -> Self {
         self.max_concurrent_calls = max_concurrent_calls;
         self

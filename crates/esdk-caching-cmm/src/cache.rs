@@ -28,18 +28,19 @@ pub trait CryptographicMaterialsCache: Send + Sync + fmt::Debug {
     /// [ended](crate::Unusable::Ended).
     fn get(&self, id: &CacheId, lookup: &Lookup) -> Found;
 
-    /// Removes the entry stored under `id`, if there is one.
+    /// Removes the entry stored under `id`, if there is one. A call in flight may store new materials
+    /// afterwards.
     fn delete(&self, id: &CacheId);
 
-    /// Returns how often the cache was cleared. Requests that begin after a clearing share no call
-    /// with requests from before it.
+    /// Returns the number of times that the cache was cleared; always 0 if it cannot be. Requests that
+    /// begin after a clearing share no call with requests from before it.
     fn generation(&self) -> u64;
 
-    /// Returns what the cache has done so far. Never waits for an operation of another thread.
+    /// Returns the counters of the cache. Never waits for an operation of another thread.
     fn stats(&self) -> CacheStats;
 }
 
-/// What a caller asks of a cache entry.
+/// A caller's conditions for a cache entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lookup {
@@ -59,7 +60,7 @@ impl Lookup {
     }
 }
 
-/// How long and how often one data key may be used.
+/// Limits on the age and the use of one data key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -150,7 +151,7 @@ impl Usage {
     }
 }
 
-/// Why a cache removed an entry by itself.
+/// The reason for which a cache removed an entry by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EvictionReason {
@@ -165,7 +166,7 @@ pub enum EvictionReason {
 /// Counters of a cache since it was made. Counts only grow, except `entries`.
 ///
 /// `puts == entries + evicted_capacity + evicted_age + evicted_usage + removed` whenever no
-/// operation is under way.
+/// operation is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CacheStats {

@@ -34,7 +34,7 @@ impl Timestamp {
     }
 }
 
-/// Where a cache takes its time from.
+/// A source of time for a cache.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The present moment.
     fn now(&self) -> Timestamp;

@@ -64,11 +64,12 @@ pub(crate) struct Counters {
     calls: AtomicU64,
 }
 
-/// How much caching saves.
+/// Counters that show how much caching saves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CmmStats {
-    /// Requests for materials, including those in flight and those that failed.
+    /// Requests for materials, including those in flight and those that failed. Requests that break
+    /// their own commitment policy or reproduced context are refused before they count.
     pub requests: u64,
     /// Requests that were answered without a call of their own.
     pub hits: u64,
@@ -89,7 +90,7 @@ impl CmmStats {
 type Outcome<T, M> = Result<T, Error<<M as MaterialsManager>::Error>>;
 
 impl<M: MaterialsManager> CachingCmm<M> {
-    /// Starts a caching CMM over `manager`. A cache and a maximum age are required.
+    /// Starts a caching CMM over `manager`. A cache and a maximum age are required settings.
     pub fn builder(manager: M) -> CachingCmmBuilder<M> {
         CachingCmmBuilder::new(manager)
     }
@@ -126,7 +127,7 @@ impl<M: MaterialsManager> CachingCmm<M> {
         downcast(self.materials(request).await?)
     }
 
-    /// Returns what this CMM and its clones have done.
+    /// Returns the counters of this CMM and its clones.
     #[must_use]
     pub fn stats(&self) -> CmmStats {
         let Counters { requests, hits, calls } = &self.0.counters;
@@ -137,7 +138,7 @@ impl<M: MaterialsManager> CachingCmm<M> {
         }
     }
 
-    /// Returns what the cache has done for all CMMs that share it.
+    /// Returns the counters of the cache, which count for all CMMs that share it.
     #[must_use]
     pub fn cache_stats(&self) -> CacheStats {
         self.0.cache.stats()
@@ -178,7 +179,7 @@ impl<M: MaterialsManager> CachingCmm<M> {
         self.0.flights.next(id, request, &*self.0.cache, begin)
     }
 
-    /// What another request's call gives to this one.
+    /// Takes this request's share of another request's call.
     pub(crate) fn share(
         &self,
         landed: Outcome<Answer, M>,
@@ -274,13 +275,13 @@ impl<M: MaterialsManager> CachingCmm<M> {
     }
 }
 
-/// What a call of another request is worth.
+/// A request's share of another request's call.
 pub(crate) enum Share {
     /// Materials, with their use counted.
     Materials(Arc<dyn Materials>),
     /// Nothing: this request needs a call outside the cache.
     Bypass,
-    /// Nothing any more: this request begins again.
+    /// Nothing: the entry has ended, and this request starts over.
     UsedUp,
 }
 

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::manager::Materials;
 use crate::sync::Mutex;
 
-/// Materials in a cache, with what decides how long they stay there.
+/// Materials in a cache, with their age, their time to live and their usage.
 pub struct CacheEntry {
     materials: Arc<dyn Materials>,
     created: Timestamp,
@@ -30,12 +30,12 @@ struct Uses {
 pub struct Hit {
     /// The materials, with their use counted.
     pub materials: Arc<dyn Materials>,
-    /// Whether the caller should put new materials in their place: the entry is in its grace
-    /// period, and no other caller was told so lately.
+    /// `true` if the caller should replace the entry: it is in its grace period, and no other caller
+    /// was told so in this refresh interval.
     pub refresh: bool,
 }
 
-/// What a lookup found.
+/// The result of a lookup.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Found {
@@ -47,7 +47,7 @@ pub enum Found {
     Forbidden,
 }
 
-/// Why an entry cannot serve a lookup.
+/// The reason for which an entry cannot serve a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unusable {
@@ -77,8 +77,8 @@ impl CacheEntry {
         self.created
     }
 
-    /// Returns the moment from which on nobody may use the entry, whichever of its two clocks gets
-    /// there first; `None` if it lies beyond what the clocks can show.
+    /// Returns the end of the entry's time to live. It ends when either clock gets there. `None` if
+    /// the end lies beyond the range of the clocks.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         self.created.checked_add(self.max_age)

@@ -1,4 +1,4 @@
-//! Why a request gets no materials.
+//! The error of a caching CMM.
 
 use crate::suite::{AlgorithmSuiteId, CommitmentPolicy};
 

@@ -17,7 +17,7 @@ use crate::request::Request;
 use crate::suite::CommitmentPolicy;
 use crate::sync::{Mutex, MutexGuard};
 
-/// What a call gave.
+/// The result of a call.
 #[derive(Clone)]
 pub(crate) struct Answer {
     /// For the request that made the call; its use is counted.
@@ -34,7 +34,7 @@ pub(crate) struct Flights<E>(Arc<State<E>>);
 
 struct State<E> {
     in_flight: Mutex<InFlight<E>>,
-    /// How many calls have ended. Written under the lock.
+    /// Number of calls that have ended. Written under the lock.
     ended: AtomicU64,
 }
 
@@ -48,11 +48,11 @@ struct Flight<E> {
     /// The cache's when the request looked into it.
     generation: u64,
     policy: CommitmentPolicy,
-    /// Weak, so that a call ends if nobody waits for it any more.
+    /// Weak, so that a call is dropped when no task polls it any more.
     call: WeakShared<BoxFuture<'static, Result<Answer, Error<E>>>>,
 }
 
-/// What a request has to do.
+/// The next step of a request.
 pub(crate) enum Next<E> {
     /// Nothing: the cache had it.
     Hit(Hit),
@@ -158,8 +158,8 @@ impl<E> Default for Flights<E> {
     }
 }
 
-/// Ends a flight when it is dropped: after its result is in the cache, and before anybody sees the
-/// result, so that a request which finds it used up does not find this call again.
+/// Ends a flight when it is dropped: after its result is in the cache, and before any request sees
+/// the result. A request that finds the result used up then does not find this call again.
 pub(crate) struct Landing<E> {
     pub(crate) id: CacheId,
     pub(crate) generation: u64,

@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::entry::{CacheEntry, Found, Hit, Unusable};
 use crate::sync::{RwLock, RwLockWriteGuard};
 
-/// How many of the least recently used entries a lookup checks for expiry.
+/// Number of least recently used entries that a lookup checks for expiry.
 ///
 /// The specification's "entry pruning tail size". It bounds what a lookup costs, whatever the
 /// capacity, and empties a cache of expired entries faster than lookups can add new ones.
@@ -31,7 +31,7 @@ pub struct LocalCache {
     capacity: usize,
     clock: Arc<dyn Clock>,
     entries: RwLock<Entries>,
-    /// How often the cache was cleared. Written under the lock of `entries`.
+    /// Number of clearings. Written under the lock of `entries`.
     generation: AtomicU64,
     counters: Counters,
 }

@@ -68,7 +68,7 @@ impl Request {
 }
 
 impl Caching {
-    /// Where and with what use to look for encryption materials; `None` to bypass the cache.
+    /// Cache id and use of a request for encryption materials; `None` to bypass the cache.
     fn encryption_lookup(&self, input: &EncryptionRequest) -> Option<(CacheId, Usage)> {
         let usage = Usage::message(input.plaintext_length?);
         if input.suite.is_some_and(AlgorithmSuiteId::has_identity_kdf)
@@ -81,7 +81,7 @@ impl Caching {
         Some((CacheId::for_encryption(&self.partition_id, input.suite, context)?, usage))
     }
 
-    /// Where to look for decryption materials; `None` to bypass the cache.
+    /// Cache id of a request for decryption materials; `None` to bypass the cache.
     fn decryption_id(&self, input: &DecryptionRequest) -> Option<CacheId> {
         let (context, reproduced) = (&input.encryption_context, &input.reproduced_context);
         let adds_pairs = reproduced.keys().any(|key| !context.contains_key(key));

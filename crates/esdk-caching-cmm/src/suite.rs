@@ -123,7 +123,7 @@ impl CommitmentPolicy {
     }
 }
 
-/// What a commitment policy demands of a suite for one operation.
+/// A commitment policy's demand on the suite, for one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyCommitment {
     /// Only suites with key commitment.

@@ -1,5 +1,5 @@
-//! What the crate shares, spawns and waits with. In one place, so that `tests/interleavings` can
-//! compile the crate on a scheduler that explores the interleavings of threads.
+//! Locks, tasks and blocking waits. `tests/interleavings` replaces this module to compile the crate
+//! on a scheduler that explores the interleavings of threads.
 
 use std::future::Future;
 

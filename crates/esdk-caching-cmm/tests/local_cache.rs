@@ -186,7 +186,7 @@ proptest! {
 }
 
 #[test]
-fn a_lookup_prunes_expired_entries_that_nobody_asks_for() {
+fn a_lookup_prunes_expired_entries_of_other_ids() {
     let clock = Arc::new(ManualClock::default());
     let cache = LocalCache::with_clock(100, clock.clone());
     for name in 0..20 {

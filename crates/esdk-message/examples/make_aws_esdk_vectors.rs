@@ -1,5 +1,5 @@
-//! Writes `tests/vectors/aws-esdk.json`: what the AWS Encryption SDK for Rust makes of
-//! `cases.json`, in the same folder.
+//! Writes `tests/vectors/aws-esdk.json`: the messages of the AWS Encryption SDK for Rust for the
+//! cases in `cases.json`.
 #![expect(clippy::unwrap_used, reason = "a vector that cannot be made ends the program")]
 
 #[expect(dead_code, reason = "the tests use more of it")]
@@ -22,7 +22,7 @@ async fn main() {
     let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
     let reference = Reference::new(1).await;
     let mut lines = Vec::new();
-    // This SDK reads messages without frames, and writes none.
+    // This SDK reads messages without frames, but does not write them.
     for case in cases.iter().filter(|case| case["frame_length"] != 0) {
         for (suite, name) in [(Suite::Unsigned, "unsigned"), (Suite::Signed, "signed")] {
             lines.push(vector(&reference, case, suite, name).await.to_string());

@@ -1,4 +1,4 @@
-//! What encoding and decoding allocate.
+//! Allocations of encryption, parsing and decryption.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 use allocation_counter::measure;
@@ -7,7 +7,7 @@ use esdk_message::{DecryptionKey, EncryptedDataKey, EncryptionKey, Limits, Unver
 const MIB: u64 = 1 << 20;
 
 #[test]
-fn encoding_allocates_the_message_once() {
+fn encryption_allocates_the_message_once() {
     let keys = [EncryptedDataKey { provider_id: "p", provider_info: b"i", ciphertext: b"c" }];
     let key = EncryptionKey::new(&[7; 32], None, [("stream", "records")], &keys).unwrap();
     let plaintext = vec![7; 100_000];
@@ -18,7 +18,7 @@ fn encoding_allocates_the_message_once() {
 }
 
 #[test]
-fn decoding_allocates_the_plaintext_and_the_context() {
+fn decryption_allocates_the_plaintext_and_the_context() {
     let keys = [EncryptedDataKey { provider_id: "p", provider_info: b"i", ciphertext: b"c" }];
     let key = EncryptionKey::new(&[7; 32], None, [("stream", "records")], &keys).unwrap();
     let bytes = key.encrypt(&vec![7; 10 << 20], 4096).unwrap();
@@ -34,7 +34,8 @@ fn field(bytes: &[u8]) -> Vec<u8> {
     [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
 }
 
-/// A message without tags that hold, with these fields for the context and the encrypted data keys.
+/// Returns a message with these fields for the context and the encrypted data keys. Its tags are
+/// wrong.
 fn header(context: &[u8], keys: &[u8]) -> Vec<u8> {
     let mut bytes = vec![2, 0x04, 0x78];
     bytes.extend([0; 32]);
@@ -49,7 +50,7 @@ fn header(context: &[u8], keys: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_header_that_promises_much_allocates_nothing() {
+fn impossible_lengths_allocate_nothing() {
     let bytes = header(&[0xFF; 2], &[0xFF; 1000]);
     let allocated = measure(|| {
         UnverifiedMessage::parse(&bytes, Limits::default()).unwrap_err();
@@ -57,7 +58,7 @@ fn a_header_that_promises_much_allocates_nothing() {
     assert_eq!(allocated.bytes_max, 0);
 }
 
-/// Nor does it to walk through them.
+/// Neither parsing nor iterating allocates, even for the most keys that a header can hold.
 #[test]
 fn encrypted_data_keys_allocate_nothing() {
     let mut keys = u16::MAX.to_be_bytes().to_vec();
@@ -70,7 +71,7 @@ fn encrypted_data_keys_allocate_nothing() {
     assert_eq!(allocated.bytes_max, 0);
 }
 
-/// Only a context out of order needs memory, to find repeated keys: at most four times its length.
+/// Only an unsorted context needs memory, to find repeated keys: at most four times its length.
 #[test]
 fn context_pairs_allocate_a_small_multiple_at_most() {
     let shortest: Vec<_> = (0..8000_u16).map(|number| format!("{number:02x}")).collect();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 const TABLE: &str = include_str!("../CONFORMANCE.md");
 
-/// The file and the test of each requirement.
+/// Returns the file and the test of each requirement.
 fn rows() -> Vec<[String; 2]> {
     let (requirements, _) = TABLE.split_once("# Deviations").unwrap();
     let rows: Vec<_> = requirements
@@ -43,7 +43,7 @@ fn sources(folder: PathBuf) -> Vec<PathBuf> {
     sources
 }
 
-/// The names of the functions below an attribute that ends in `test` or `test(…)`.
+/// Returns the names of the functions below an attribute that ends in `test` or `test(…)`.
 fn tests() -> HashSet<String> {
     let mut tests = HashSet::new();
     for path in [sources(root().join("src")), sources(root().join("tests"))].concat() {

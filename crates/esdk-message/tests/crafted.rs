@@ -51,7 +51,7 @@ fn decrypt(message: &Message) -> Result<Decrypted, Error> {
     decrypt_with_context(&message.bytes(), &[])
 }
 
-/// A message in frames of four bytes, and one without frames, with an IV for each part.
+/// Returns a message in frames of four bytes, and one without frames, with an IV for each part.
 fn messages(materials: &Materials, ivs: [[u8; 12]; 3]) -> [Message; 2] {
     let frames = [
         Part::regular(1, b"a pl").with_iv(ivs[0]),
@@ -84,7 +84,7 @@ fn the_iv_is_authenticated() {
     }
 }
 
-/// Damages the header, the body and the signature, and mends them one after the other.
+/// Damages commitment, header, body and signature, and repairs them one after the other.
 #[test]
 fn the_first_failing_step_is_reported() {
     let [message, _] = messages(&materials(Suite::Signed), [[9; 12]; 3]);
@@ -95,16 +95,16 @@ fn the_first_failing_step_is_reported() {
     for at in [tag - 1, header, body, signature] {
         bytes[at] ^= 1;
     }
-    let mut mend = |at: usize| {
+    let mut repair = |at: usize| {
         let error = decrypt_with_context(&bytes, &[]).map(drop);
         bytes[at] ^= 1;
         error
     };
-    assert_eq!(mend(tag - 1), Err(Error::Commitment));
-    assert_eq!(mend(header), Err(Error::HeaderTag));
-    assert_eq!(mend(body), Err(Error::BodyTag { at: body - 4 }));
-    assert_eq!(mend(signature), Err(Error::Signature));
-    assert_eq!(mend(signature), Ok(()));
+    assert_eq!(repair(tag - 1), Err(Error::Commitment));
+    assert_eq!(repair(header), Err(Error::HeaderTag));
+    assert_eq!(repair(body), Err(Error::BodyTag { at: body - 4 }));
+    assert_eq!(repair(signature), Err(Error::Signature));
+    assert_eq!(repair(signature), Ok(()));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_suite_decides_on_the_signature() {
     assert_eq!(unsigned.decrypt(&with_point).unwrap_err(), Error::SuiteMismatch);
 }
 
-/// Writers leave pairs out of the header that readers must supply.
+/// A header can leave out pairs that readers must supply.
 #[test]
 fn required_context_is_authenticated_and_returned() {
     for suite in SUITES {

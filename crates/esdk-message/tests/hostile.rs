@@ -1,4 +1,4 @@
-//! Input that no encoder wrote.
+//! Damaged, forged and oversized input.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 use esdk_message::{
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 const KEY: EncryptedDataKey<'_> =
     EncryptedDataKey { provider_id: "provider", provider_info: b"info", ciphertext: b"wrapped" };
 
-/// A header of any content, in the order of its fields.
+/// A header with arbitrary fields, in their order.
 #[derive(Clone)]
 struct Header {
     version: u8,
@@ -36,7 +36,7 @@ impl Default for Header {
     }
 }
 
-/// Regular frames with these sequence numbers, of one byte each, and a final frame of `last` bytes.
+/// Returns regular frames of one byte with these sequence numbers, and a final frame of `last` bytes.
 fn body(regular: &[u32], last: u32) -> Vec<u8> {
     let mut body = Vec::new();
     for number in regular {
@@ -132,7 +132,7 @@ fn version_1_messages_are_named_with_their_suite() {
         assert_eq!(error, Error::Version1 { suite: Some(suite) });
         assert!(error.to_string().contains(&format!("{suite:#06x}")), "{error}");
     }
-    // Neither of these shows what may be content.
+    // The bytes behind the version may be content, so they are not shown.
     for rest in [b"".as_slice(), b"\x01", b"\x12\x34 content", b"\x04\x78 content"] {
         assert_eq!(parse_error(&[&[1, 0x80], rest].concat()), Error::Version1 { suite: None });
     }
@@ -267,7 +267,6 @@ fn limits_are_exact() {
     }
 }
 
-/// For every number of frames, whatever the length of the last one.
 #[test]
 fn frames_are_counted_and_not_estimated() {
     for regular in 0..5_u32 {
@@ -357,7 +356,7 @@ fn debug_shows_no_key_and_no_content() {
 }
 
 proptest! {
-    /// Nothing panics, and what is accepted is what was encrypted.
+    /// Nothing panics, and only the original message is accepted.
     #[test]
     fn changed_messages_are_refused_without_a_panic(
         plaintext in prop::collection::vec(any::<u8>(), 0..100),

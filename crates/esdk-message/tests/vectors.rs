@@ -95,7 +95,7 @@ async fn messages_from_aws_esdk_are_decoded() {
     assert_decoded(AWS_ESDK).await;
 }
 
-/// The content type, which follows the encrypted data keys.
+/// Returns the content type, which follows the encrypted data keys.
 fn content_type(message: &[u8]) -> u8 {
     let u16_at = |at: usize| usize::from(u16::from_be_bytes([message[at], message[at + 1]]));
     // Version, suite and message id.
@@ -105,7 +105,7 @@ fn content_type(message: &[u8]) -> u8 {
     message[end]
 }
 
-/// The suites and content types of the messages.
+/// Returns the suites and content types of the messages.
 fn kinds(file: &str) -> HashSet<(Suite, u8)> {
     let kind = |vector: Vector| {
         let message = UnverifiedMessage::parse(&vector.message, Limits::default()).unwrap();

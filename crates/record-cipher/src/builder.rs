@@ -163,7 +163,6 @@ impl RecordCipherBuilder {
     }
 
     #[cfg(not(feature = "aws-esdk"))]
-    #[expect(clippy::unused_async, reason = "it is asynchronous with the feature")]
     async fn aws_esdk(&self, _: &mut Clients<'_>, _: u32) -> Result<Codec, SetupError> {
         Err(SetupError::MissingFeature)
     }

@@ -7,6 +7,26 @@
 //! algorithm [`Suite`]. A [`RecordCipher`] caches data keys, so AWS KMS is called once per hundred
 //! records instead of once per record.
 //!
+//! ```no_run
+//! use record_cipher::{DecryptSettings, Keys, Record, RecordCipher};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = aws_config::load_from_env().await;
+//! let stream = "records".parse()?;
+//!
+//! let regions = vec!["us-east-1".parse()?, "eu-west-1".parse()?];
+//! let keys = Keys::Encrypt { key: "alias/sealstream".parse()?, regions };
+//! let writer = RecordCipher::builder(keys, &config).build().await?;
+//! let record = Record::from_serialize(&serde_json::json!({ "id": "42" }))?;
+//! let message = writer.encrypt(&stream, record.into_json()).await?.message;
+//!
+//! let keys = vec!["alias/sealstream".parse()?];
+//! let reader = DecryptSettings::with_keys(keys).build(&config).await?;
+//! assert_eq!(reader.decrypt(&stream, message).await?, br#"{"id":"42"}"#);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Messages are those of the AWS Encryption SDK, readable by its implementations in every language.
 //! Data keys come from AWS KMS, through keyrings that follow AWS's specification: see
 //! [`conformance`]. The cargo feature `aws-esdk` adds a second [`Engine`], the AWS Encryption SDK

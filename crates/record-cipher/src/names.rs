@@ -23,10 +23,10 @@ impl FromStr for StreamName {
 }
 
 impl StreamName {
-    /// The stream that an ARN names: that of a stream or of one of its consumers.
+    /// Returns the stream in the ARN of a stream, or of one of its consumers.
     ///
     /// # Errors
-    /// The text is no such ARN.
+    /// The text is not such an ARN.
     pub fn from_arn(arn: &str) -> Result<Self, InvalidName> {
         let resource = arn.splitn(6, ':').nth(5).and_then(|rest| rest.strip_prefix("stream/"));
         resource
@@ -61,7 +61,7 @@ impl FromStr for RegionName {
 macro_rules! text {
     ($name:ident) => {
         impl $name {
-            /// The name as text.
+            /// Returns the name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -79,7 +79,7 @@ macro_rules! text {
 text!(StreamName);
 text!(RegionName);
 
-/// What a name would have to look like.
+/// Invalid name. The message says what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidName(&'static str);

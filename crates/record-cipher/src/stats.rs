@@ -1,4 +1,4 @@
-//! What a cipher has done, and the calls of KMS among it.
+//! Counters of a cipher, and of its calls to KMS.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,31 +15,31 @@ use tokio::time::Instant;
 
 use crate::names::RegionName;
 
-/// What a cipher and its clones have done. Counts only grow, except
+/// Counters of a cipher and its clones. They only grow, except
 /// [`entries`](CacheStats::entries).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CipherStats {
-    /// How many records asked for a data key, and how many times KMS was asked for one: when
-    /// encrypting, once in every Region each.
+    /// Requests for data keys, one for each record, and those of them that had to call KMS. To
+    /// encrypt, such a request calls KMS once in every Region.
     pub data_keys: CmmStats,
-    /// What became of the data keys in the cache.
+    /// Data keys in the cache, and why they left it.
     pub cache: CacheStats,
-    /// The calls of KMS by the Region of the key. Empty with a [raw key](crate::Keys::RawAes).
+    /// Calls to KMS, by Region. Empty with a [raw key](crate::Keys::RawAes).
     pub kms: BTreeMap<RegionName, KmsStats>,
 }
 
-/// The calls of KMS in one Region that are over. A call that the AWS SDK has tried three times is
-/// three calls here: each counts towards the account's quota.
+/// Completed calls to KMS in one Region. Each attempt of the AWS SDK counts, as it counts towards
+/// the account's quota.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct KmsStats {
-    /// Calls, those that failed among them.
+    /// Calls, including failed ones.
     pub calls: u64,
-    /// Calls that failed, be it by an error of KMS or on the way.
+    /// Failed calls: KMS answered an error, or no answer arrived.
     pub errors: u64,
-    /// How many calls took how long, rounded to two significant digits, so that this stays small
-    /// (some hundred entries) however many calls there are.
+    /// Number of calls by latency. Latencies are rounded to two significant digits, so the map has
+    /// some hundred entries at most.
     pub latencies: BTreeMap<Duration, u64>,
 }
 
@@ -64,11 +64,11 @@ impl KmsMeter {
     }
 }
 
-/// When the try that is under way began.
+/// Start of the attempt in flight.
 #[derive(Debug)]
-struct Began(Instant);
+struct StartedAt(Instant);
 
-impl Storable for Began {
+impl Storable for StartedAt {
     type Storer = StoreReplace<Self>;
 }
 
@@ -83,25 +83,25 @@ impl Intercept for KmsMeter {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        config.interceptor_state().store_put(Began(Instant::now()));
+        config.interceptor_state().store_put(StartedAt(Instant::now()));
         Ok(())
     }
 
-    /// Called for a try that was cut off by a timeout too.
+    /// The SDK calls this for attempts that time out, too.
     fn read_after_attempt(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let Some(Began(at)) = config.load::<Began>() {
+        if let Some(StartedAt(at)) = config.load::<StartedAt>() {
             self.count(at.elapsed(), !matches!(context.output_or_error(), Some(Ok(_))));
         }
         Ok(())
     }
 }
 
-/// To two significant digits of microseconds.
+/// Rounds to two significant digits of microseconds.
 fn rounded(latency: Duration) -> Duration {
     let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX / 2).max(1);
     let unit = 10_u64.pow(micros.ilog10().saturating_sub(1));

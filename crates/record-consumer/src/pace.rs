@@ -42,7 +42,7 @@ impl Pace {
     }
 
     /// Returns the maximum number of items in the next request.
-    pub(crate) fn max_items(&self) -> usize {
+    pub(crate) fn items_per_request(&self) -> usize {
         self.items
     }
 
@@ -106,7 +106,7 @@ mod tests {
         assert!(pace.allows(0) && !pace.allows(1));
         let mut items = Vec::new();
         for _ in 0..6 {
-            items.push(pace.max_items());
+            items.push(pace.items_per_request());
             pace.speed_up();
         }
         assert_eq!(items, [1, 2, 4, 8, 16, 25]);

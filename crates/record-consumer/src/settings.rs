@@ -95,6 +95,12 @@ fn decrypt_settings(variables: &mut Variables) -> Option<DecryptSettings> {
         1..=86_400 * 365,
         Duration::from_secs(600),
     );
+    let concurrency = variables.integer(
+        "KMS_CONCURRENCY",
+        "data keys that AWS KMS decrypts at once",
+        1..=1_000,
+        16_usize,
+    );
     let mut settings = match (keys.is_empty(), accounts.is_empty(), partition) {
         (false, true, None) => DecryptSettings::with_keys(keys),
         (true, false, Some(partition)) => DecryptSettings::with_discovery(partition, accounts),
@@ -114,6 +120,7 @@ fn decrypt_settings(variables: &mut Variables) -> Option<DecryptSettings> {
     settings.engine = engine;
     settings.cache_capacity = capacity;
     settings.max_age = max_age;
+    settings.kms_concurrency = concurrency;
     Some(settings)
 }
 
@@ -192,6 +199,7 @@ mod tests {
             ("TABLE_KEY_ATTRIBUTES", "id", "NAME:S or NAME:N"),
             ("VERSION_FROM", "time", "'attribute' or 'sequence-number'"),
             ("CACHE_MAX_AGE_SECONDS", "0", "from 1 to"),
+            ("KMS_CONCURRENCY", "0", "from 1 to"),
             ("ENGINE", "fast", "native"),
         ] {
             let error = read(&[TABLE, KEY, (name, value)]).err().unwrap();

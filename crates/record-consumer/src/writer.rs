@@ -149,7 +149,7 @@ impl Schedule<'_> {
         if self.is_done() || self.pending.is_empty() || !self.pace.allows(self.in_flight.len()) {
             return None;
         }
-        let request = self.pending.take(self.pace.max_items());
+        let request = self.pending.take(self.pace.items_per_request());
         let items = request.iter().map(|write| write.item().clone()).collect();
         let id = (0..).find(|id| !self.in_flight.contains_key(id))?;
         self.in_flight.insert(id, request);

@@ -169,8 +169,7 @@ impl RecordPusherBuilder {
         self
     }
 
-    /// Builds the pusher. Makes no AWS calls; the first record triggers them. Needs Tokio's
-    /// multi-thread runtime.
+    /// Builds the pusher. Makes no AWS calls; the first record triggers them.
     ///
     /// # Errors
     /// [`SetupError`] names the setting that is not allowed.

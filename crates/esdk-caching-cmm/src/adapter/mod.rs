@@ -47,7 +47,7 @@ impl AwsEsdkManager {
         Ok(Self { only_compares_reproduced_context: true, ..Self::from_cmm(cmm) })
     }
 
-    /// Wraps a CMM, which must not be a [`CachingCmm`](crate::CachingCmm).
+    /// Wraps a CMM.
     ///
     /// Decryption requests that reproduce encryption context are then never cached, because the CMM
     /// may refuse messages for which none is reproduced, as aws-esdk's required encryption context
@@ -69,7 +69,7 @@ impl AwsEsdkManager {
         let permit = permit.expect("the semaphore is never closed");
         let manager = self.clone();
         sync::spawn_blocking(move || {
-            // Held by the call, which goes on if nobody waits for it any more.
+            // Held by the call, which continues if its caller gives up.
             let _permit = permit;
             call(&manager)
         })

@@ -34,7 +34,7 @@ impl<M: HoldsKeys> Zeroizing<M> {
     /// afresh each time.
     ///
     /// # Errors
-    /// What `prepare` returns; nothing is kept then.
+    /// The error of `prepare`; nothing is kept then.
     pub fn prepared<T: Send + Sync + 'static, E>(
         &self,
         prepare: impl FnOnce(&M) -> Result<T, E>,

@@ -63,7 +63,7 @@ async fn a_shared_cache_keeps_clients_apart() {
     }
     let materials = [&cmms[0], &cmms[1]].map(|cmm| encrypt(cmm, encryption_input(Some(1))));
     cmms[0].decrypt_materials(decryption_input(&materials[0])).unwrap();
-    // What the first client has decrypted and cached is of no use to the second.
+    // The second client cannot use the materials that the first has decrypted and cached.
     cmms[1].decrypt_materials(decryption_input(&materials[0])).unwrap_err();
     cmms[1].decrypt_materials(decryption_input(&materials[1])).unwrap();
 }
@@ -131,7 +131,7 @@ async fn reproduced_context_is_checked_on_a_hit_too() {
     assert_eq!(cmm.stats().calls, 3);
 }
 
-/// What the manager below allowed to a caller who reproduced the pair serves nobody else.
+/// Materials for a reader who reproduced the pair do not serve a reader who did not.
 #[tokio::test]
 async fn a_manager_below_may_require_that_context_is_reproduced() {
     let builder =
@@ -150,7 +150,7 @@ async fn a_manager_below_may_require_that_context_is_reproduced() {
 }
 
 /// On either side of the caching CMM, a required encryption context CMM does its work: the pair is
-/// not in the message, and who does not reproduce it cannot read.
+/// not in the message, and a reader who does not reproduce it cannot decrypt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn required_context_works_below_and_above() {
     let below =

@@ -186,7 +186,7 @@ async fn cancelling_a_waiting_request_does_not_affect_the_others() {
 }
 
 #[tokio::test]
-async fn a_call_ends_even_if_nobody_waits_for_it() {
+async fn a_call_ends_even_if_no_request_waits_for_it() {
     let fixture = Fixture::new();
     let cmm = fixture.builder.build().unwrap();
     fixture.manager.hold();
@@ -213,6 +213,30 @@ fn a_call_cut_off_by_a_shutdown_does_not_hold_its_place() {
     drop(first);
     fixture.manager.release();
     assert_eq!(runtime().block_on(async { spawn(&cmm, 0).await.unwrap() }), Ok(1));
+}
+
+/// The requests that wait carry the call on.
+#[test]
+fn a_call_survives_the_shutdown_of_the_runtime_that_began_it() {
+    let fixture = Fixture::new();
+    let cmm = fixture.builder.build().unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let first = runtime();
+    fixture.manager.hold();
+    first.block_on(async {
+        drop(spawn(&cmm, 0));
+        fixture.manager.called(1).await;
+    });
+    runtime().block_on(async {
+        let waiting = spawn(&cmm, 0);
+        while cmm.stats().requests < 2 {
+            tokio::task::yield_now().await;
+        }
+        first.shutdown_background();
+        fixture.manager.release();
+        assert_eq!(waiting.await.unwrap(), Ok(0));
+    });
+    assert_eq!(fixture.manager.calls(), 1);
 }
 
 #[tokio::test]

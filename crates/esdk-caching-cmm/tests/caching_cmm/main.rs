@@ -90,7 +90,7 @@ async fn a_call_that_takes_longer_than_the_maximum_age_serves_its_own_request_on
 }
 
 #[tokio::test]
-async fn materials_of_an_identity_kdf_are_not_stored_whoever_chose_the_suite() {
+async fn materials_of_an_identity_kdf_are_not_stored_if_the_manager_chose_the_suite() {
     let fixture = Fixture::new();
     let cmm = fixture.builder.build().unwrap();
     fixture.manager.default_to(AlgorithmSuiteId::Aes256Gcm);

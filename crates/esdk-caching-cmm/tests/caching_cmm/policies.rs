@@ -1,4 +1,4 @@
-//! Suites and commitment policies: a hit is no way around them.
+//! Suites and commitment policies: a hit does not get around them.
 
 use esdk_caching_cmm::CommitmentPolicy::{
     ForbidEncryptAllowDecrypt, RequireEncryptAllowDecrypt, RequireEncryptRequireDecrypt,

@@ -1,4 +1,4 @@
-//! What a builder refuses.
+//! Settings that a builder refuses.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -234,7 +234,7 @@ fn a_request_after_a_clearing_gets_no_data_key_from_before() {
 }
 
 #[test]
-fn a_call_that_nobody_waits_for_blocks_nobody() {
+fn cancelled_requests_keep_no_place_among_the_calls() {
     explore(|| {
         let fixture = Fixture::new(9, 100, Duration::ZERO);
         let tasks: Vec<_> = (0..3).map(|tenant| fixture.request_of(tenant)).collect();

@@ -1,10 +1,9 @@
-//! Invariants of decoding a message:
+//! Invariants of decrypting a message:
 //! - no input panics;
-//! - what one of esdk-message and the AWS Encryption SDK accepts, the other accepts too, with the
-//!   same plaintext.
+//! - esdk-message and the AWS Encryption SDK accept the same messages, with the same plaintext.
 //!
 //! The input is a list of changes to a message that both accept: without the data key, no fuzzer
-//! comes past the first authentication tag.
+//! gets past the first authentication tag.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -40,7 +39,7 @@ fuzz_target!(|changes: &[u8]| {
     assert_eq!(ours, theirs);
 });
 
-/// A byte replaced, removed or repeated, or the rest cut off.
+/// Replaces, removes or inserts a byte, or cuts off the rest.
 fn apply(message: &mut Vec<u8>, change: &[u8]) {
     let at = usize::from(u16::from_be_bytes([change[1], change[2]]));
     let Some(byte) = message.get_mut(at) else { return };

@@ -1,6 +1,6 @@
-//! Invariants of reading a header:
+//! Invariants of parsing a message:
 //! - no input panics;
-//! - what is read, written again field by field, is the input.
+//! - a parsed header, written again field by field, equals the input.
 #![no_main]
 
 use esdk_message::{Limits, UnverifiedMessage};
@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// The header up to the encrypted data keys.
+/// Writes the header up to the encrypted data keys.
 fn written(message: &UnverifiedMessage<&[u8]>, message_id: &[u8]) -> Vec<u8> {
     let mut pairs = Vec::new();
     if message.encryption_context().len() > 0 {

@@ -28,7 +28,7 @@ async fn materials(reference: &Reference, suite: Suite, context: &Context) -> Ma
     }
 }
 
-/// Whether both accept the message. Fails if only one does, or if their plaintexts differ.
+/// Returns `true` if both accept the message. Panics if they differ.
 async fn both_accept(reference: &Reference, message: &Message, what: &str) -> bool {
     let bytes = message.bytes();
     let theirs = reference.decrypt(&bytes).await;
@@ -65,7 +65,7 @@ async fn ivs_of_any_value_are_accepted() {
     }
 }
 
-/// Frames of four bytes at most.
+/// Returns frames of these lengths, four bytes at most.
 fn frames(lengths: &[usize]) -> Vec<Part> {
     let part = |(at, &length): (usize, &usize)| {
         let number = u32::try_from(at).unwrap() + 1;

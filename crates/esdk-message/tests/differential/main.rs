@@ -1,5 +1,5 @@
-//! Against the AWS Encryption SDK: each reads what the other writes, and what one refuses the
-//! other refuses.
+//! Comparison with the AWS Encryption SDK: both write and read the same messages, and refuse the
+//! same ones.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 #[path = "../craft/mod.rs"]
@@ -138,7 +138,7 @@ async fn every_truncation_and_extension_is_refused() {
     }
 }
 
-/// The frames of a body that begins at `start`, each of `content` bytes but the last.
+/// Returns the frames of a body that begins at `start`. All but the last hold `content` bytes.
 fn frames(message: &[u8], start: usize, content: usize, regular: usize) -> Vec<Vec<u8>> {
     let length = 4 + 12 + content + 16;
     let (body, last) = message[start..].split_at(regular * length);

@@ -21,12 +21,12 @@ pub(crate) type Context = HashMap<String, String>;
 
 pub(crate) struct Reference {
     client: Client,
-    /// Where materials come from.
+    /// The source of materials.
     pub(crate) cmm: CryptographicMaterialsManagerRef,
 }
 
 impl Reference {
-    /// With this many wrapping keys, and so encrypted data keys in a message.
+    /// Creates a client with this many wrapping keys: a message has as many encrypted data keys.
     pub(crate) async fn new(keys: u8) -> Self {
         let config = MaterialProvidersConfig::builder().build().unwrap();
         let providers = MaterialProviders::from_conf(config).unwrap();

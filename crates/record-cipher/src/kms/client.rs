@@ -110,7 +110,7 @@ impl KmsClient {
             .client
             .encrypt()
             .key_id(key)
-            .plaintext(Blob::new(data_key.as_bytes()))
+            .plaintext(data_key.to_request())
             .set_encryption_context(Some(context.clone()))
             .send()
             .await

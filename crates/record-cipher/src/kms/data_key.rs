@@ -4,6 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::rand;
 use aws_smithy_types::Blob;
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
 /// Length of a data key in bytes: the key derivation input length of both suites.
@@ -29,6 +30,11 @@ impl DataKey {
         let mut bytes = Zeroizing::new([0; DATA_KEY_LEN]);
         rand::fill(bytes.as_mut_slice()).ok()?;
         Some(Self(bytes))
+    }
+
+    /// Returns a copy for a request, which is overwritten when the SDK drops it.
+    pub(crate) fn to_request(&self) -> Blob {
+        Blob::from_maybe_shared(Bytes::from_owner(Zeroizing::new(self.0.to_vec())))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

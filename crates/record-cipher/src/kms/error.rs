@@ -99,17 +99,16 @@ impl KmsError {
     /// is not what its writer made.
     pub(crate) fn proves_forgery(&self) -> bool {
         match &self.reason {
-            Reason::Failed(failure) => is_about_the_ciphertext(self.operation, failure.cause()),
+            Reason::Failed(failure) => is_about_the_ciphertext(self.operation, failure),
             Reason::Response(_) => self.kind == ErrorKind::Record,
         }
     }
 }
 
 fn kind(operation: Operation, named_by: NamedBy, failure: &Failure) -> ErrorKind {
-    let cause = failure.cause();
     if failure.class() == Class::Retryable {
         ErrorKind::Retryable
-    } else if is_about_the_ciphertext(operation, cause)
+    } else if is_about_the_ciphertext(operation, failure)
         || (named_by == NamedBy::Message && is_about_the_key(failure))
     {
         ErrorKind::Record
@@ -118,10 +117,16 @@ fn kind(operation: Operation, named_by: NamedBy, failure: &Failure) -> ErrorKind
     }
 }
 
-/// Of what `Decrypt` gets, the settings name the key and the message all the rest.
-fn is_about_the_ciphertext(operation: Operation, cause: Cause) -> bool {
+/// Returns `true` for answers about the ciphertext and the encryption context of `Decrypt`, which
+/// always come from the message.
+fn is_about_the_ciphertext(operation: Operation, failure: &Failure) -> bool {
     operation == Operation::Decrypt
-        && matches!(cause, Cause::InvalidCiphertext | Cause::Validation | Cause::TooLarge)
+        && match failure.cause() {
+            Cause::InvalidCiphertext => true,
+            // Other codes of this cause are about the request as such, so about this side.
+            Cause::Validation => failure.code() == Some("ValidationException"),
+            _ => false,
+        }
 }
 
 fn is_about_the_key(failure: &Failure) -> bool {
@@ -164,7 +169,7 @@ mod tests {
     /// Codes in the models of GenerateDataKey, Encrypt, Decrypt and DescribeKey, and codes that
     /// every service may answer: kind for GenerateDataKey, Encrypt and DescribeKey, for Decrypt
     /// with a key of the settings, and for Decrypt with a key that the message names.
-    const VERDICTS: [(&str, ErrorKind, ErrorKind, ErrorKind); 26] = [
+    const VERDICTS: [(&str, ErrorKind, ErrorKind, ErrorKind); 28] = [
         ("AccessDeniedException", Operator, Operator, Record),
         ("DependencyTimeoutException", Retryable, Retryable, Retryable),
         ("DisabledException", Operator, Operator, Record),
@@ -176,7 +181,7 @@ mod tests {
         ("InvalidArnException", Operator, Operator, Record),
         ("InvalidCiphertextException", Operator, Record, Record),
         ("InvalidClientTokenId", Operator, Operator, Operator),
-        ("InvalidGrantTokenException", Operator, Record, Record),
+        ("InvalidGrantTokenException", Operator, Operator, Operator),
         ("InvalidKeyUsageException", Operator, Operator, Record),
         ("InvalidSignatureException", Operator, Operator, Operator),
         ("KeyUnavailableException", Retryable, Retryable, Retryable),
@@ -186,6 +191,8 @@ mod tests {
         ("MissingAuthenticationToken", Operator, Operator, Operator),
         ("NotFoundException", Operator, Operator, Record),
         ("RequestExpired", Operator, Operator, Operator),
+        ("RequestEntityTooLargeException", Operator, Operator, Operator),
+        ("SerializationException", Operator, Operator, Operator),
         ("ServiceUnavailable", Retryable, Retryable, Retryable),
         ("ThrottlingException", Retryable, Retryable, Retryable),
         ("UnrecognizedClientException", Operator, Operator, Operator),

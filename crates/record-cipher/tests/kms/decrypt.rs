@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
 
 use esdk_message::EncryptedDataKey;
 use record_cipher::{CipherError, ErrorKind, Keys, RecordCipher, RecordCipherBuilder};
 use serde_json::json;
+use tokio::sync::Barrier;
 
 use crate::scripted::{Answer, Request, ScriptedKms, base64, error};
 use crate::{DATA_KEY, PLAINTEXT, key_arn, message, message_with, stream};
@@ -308,13 +308,13 @@ async fn failed_requests_are_counted() {
 #[tokio::test]
 async fn misses_run_side_by_side_up_to_the_limit() {
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (now, peak) = (running.clone(), most.clone());
+    let (now, peak, four) = (running.clone(), most.clone(), Arc::new(Barrier::new(4)));
+    // Answers four requests at a time: with fewer side by side, it would never answer.
     let kms = ScriptedKms::start(move |request| {
-        let (now, peak) = (now.clone(), peak.clone());
+        let (now, peak, four) = (now.clone(), peak.clone(), four.clone());
         async move {
             peak.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
-            // Long enough for the others to arrive; a slow machine can only make it miss a fault.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            four.wait().await;
             now.fetch_sub(1, SeqCst);
             good(&request)
         }

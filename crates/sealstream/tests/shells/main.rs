@@ -23,20 +23,12 @@ const LIMIT: Duration = Duration::from_secs(15);
 const DRAINED: [Situation; 5] = [CtrlC, Terminate, TerminateGroup, HangUp, TerminalCloses];
 
 /// What fails today, with the reason. A situation that passes must not be listed.
-const EXPECTED_FAILURES: &[(Work, Situation, &str)] = &[
-    (Work::PushFollowing, CtrlC, DRAIN_MESSAGE),
-    (Work::PushFollowing, HangUp, DRAIN_MESSAGE),
-    (Work::PushHanging, CtrlC, DRAIN_MESSAGE),
-    (Work::PushHanging, CtrlCTwice, DRAIN_MESSAGE),
-    (Work::PushHanging, HangUp, DRAIN_MESSAGE),
-];
-const DRAIN_MESSAGE: &str = "the message that push is draining is printed into the progress bar";
+const EXPECTED_FAILURES: &[(Work, Situation, &str)] = &[];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn push_of_a_file() {
-    let mut rows = vec![(OutputFull, 1)];
-    rows.extend(others(OutputFull).map(|situation| (situation, 0)));
-    check(Work::Push, &rows).await;
+    // A summary that cannot be written takes nothing back of what was delivered.
+    check(Work::Push, &Situation::UNDISTURBED.map(|situation| (situation, 0))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,10 +94,12 @@ pub(crate) fn without_escapes(text: &str) -> String {
     plain
 }
 
-/// Returns the first line that is wider than the terminal.
+/// Returns the first line of a table or progress bar that is wider than the terminal. Sentences may
+/// wrap.
 pub(crate) fn line_wider_than(text: &str, columns: u16) -> Option<String> {
     // The terminal echoes Ctrl-C wherever the cursor is.
     let text = without_escapes(text).replace("^C", "");
-    let mut lines = text.split(['\n', '\r']);
-    lines.find(|line| line.chars().count() > usize::from(columns)).map(str::to_owned)
+    let is_wide = |line: &&str| line.chars().count() > usize::from(columns);
+    let has_columns = |line: &&str| line.contains("    ");
+    text.split(['\n', '\r']).filter(is_wide).find(has_columns).map(str::to_owned)
 }

@@ -6,8 +6,8 @@ use ::aws_esdk::types::error::Error;
 
 use crate::error::{CipherError, SetupError};
 
-pub(super) fn encryption_error(error: Error) -> CipherError {
-    let failure = match &error {
+pub(super) fn encryption_error(error: &Error) -> CipherError {
+    let failure = match error {
         Error::AwsCryptographicMaterialProvidersError { error } => kms_failure(error),
         _ => None,
     };

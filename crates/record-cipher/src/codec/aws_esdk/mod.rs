@@ -90,7 +90,7 @@ impl AwsEsdk {
             .plaintext(Blob::new(plaintext));
         let output = off_the_workers(move || Handle::current().block_on(request.send()))
             .await?
-            .map_err(encryption_error)?;
+            .map_err(|error| encryption_error(&error))?;
         let message =
             output.ciphertext.ok_or(CipherError::Internal("aws-esdk returned no message"))?;
         Ok(Encrypted { message: message.into_inner(), missing_regions: Vec::new() })
