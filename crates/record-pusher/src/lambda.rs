@@ -33,7 +33,7 @@ pub async fn handle(pusher: &RecordPusher, event: PushEvent, time: Duration) -> 
             let delivered =
                 |outcome: &&Result<Outcome, _>| outcome.as_ref().is_ok_and(Outcome::is_delivered);
             let undelivered = count - outcomes.iter().filter(delivered).count();
-            PushResponse::new(undelivered, outcomes)
+            PushResponse::new(undelivered, &outcomes)
         }
         Err(_) => PushResponse::out_of_time(count),
     };

@@ -74,8 +74,10 @@ impl MessagePusher {
     }
 }
 
-/// The caller of one message.
-struct Caller(Mutex<Option<(oneshot::Sender<Result<Delivery, DeliveryError>>, Reservation)>>);
+/// The caller of one message, until it is told.
+struct Caller(Mutex<Option<(Sender, Reservation)>>);
+
+type Sender = oneshot::Sender<Result<Delivery, DeliveryError>>;
 
 impl Recipient for Caller {
     fn resolve(&self, _region: usize, result: Result<Delivery, DeliveryError>) {

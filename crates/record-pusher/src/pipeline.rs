@@ -56,7 +56,7 @@ pub(crate) struct Pipeline {
 
 /// A step that leaves the pipeline in order.
 enum Step {
-    Message(Encrypted),
+    Message(Box<Encrypted>),
     Flush,
 }
 
@@ -159,13 +159,15 @@ impl Pipeline {
             leftovers: self.leftovers.clone(),
         };
         let (key, deadline) = (group.partition_key, group.deadline);
-        async move { Step::Message(encryptor.encrypt(message, key, deadline).await) }.boxed()
+        async move { Step::Message(Box::new(encryptor.encrypt(message, key, deadline).await)) }
+            .boxed()
     }
 
     async fn finish(&self, step: Step) {
         match step {
             Step::Flush => self.regions.iter().for_each(|region| region.batcher.flush()),
-            Step::Message(Encrypted { message, deadline, result }) => {
+            Step::Message(encrypted) => {
+                let Encrypted { message, deadline, result } = *encrypted;
                 let checked = match result {
                     Ok((entry, missing)) => {
                         self.check_size(entry.size()).await.map(|()| (entry, missing))

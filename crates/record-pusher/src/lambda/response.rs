@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use record_cipher::RegionName;
 use serde::Serialize;
 
 use crate::outcome::{Delivery, DeliveryError, Outcome, PushError};
@@ -89,13 +90,13 @@ pub enum RegionResponse {
 }
 
 impl PushResponse {
-    pub(crate) fn new(undelivered: usize, outcomes: Vec<Result<Outcome, PushError>>) -> Self {
+    pub(crate) fn new(undelivered: usize, outcomes: &[Result<Outcome, PushError>]) -> Self {
         let records: Vec<_> = outcomes.iter().map(RecordResponse::from).collect();
         let full = Self::Full { undelivered, records };
         if serde_json::to_vec(&full).is_ok_and(|json| json.len() <= MAX_BYTES) {
             return full;
         }
-        Self::Short { undelivered, failed: failed(&outcomes) }
+        Self::Short { undelivered, failed: failed(outcomes) }
     }
 
     /// No record has an outcome.
@@ -115,41 +116,50 @@ impl PushResponse {
     }
 }
 
+/// The Region and the error that failures are grouped by.
+type GroupKey = (Option<String>, String);
+
+/// The records of a group.
+#[derive(Default)]
+struct Group {
+    count: usize,
+    ranges: Vec<(usize, usize)>,
+}
+
 /// Groups failures by error and Region. The number of attempts, in which almost every record
 /// differs, is left out.
 fn failed(outcomes: &[Result<Outcome, PushError>]) -> Vec<FailedRecords> {
-    let mut groups: BTreeMap<(Option<String>, String), Vec<(usize, usize)>> = BTreeMap::new();
-    let mut counts: BTreeMap<(Option<String>, String), usize> = BTreeMap::new();
+    let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
     let mut ranges_left = MAX_RANGES;
-    let mut add = |key: (Option<String>, String), index: usize| {
-        *counts.entry(key.clone()).or_default() += 1;
-        let ranges = groups.entry(key).or_default();
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == index => *last = index,
-            _ if ranges_left > 0 => {
-                ranges_left -= 1;
-                ranges.push((index, index));
-            }
-            _ => {}
-        }
-    };
     for (index, outcome) in outcomes.iter().enumerate() {
-        match outcome {
-            Err(error) => add((None, error.to_string()), index),
-            Ok(outcome) => {
-                for (region, delivery) in outcome.regions() {
-                    if let Err(DeliveryError { code, reason, .. }) = delivery {
-                        add((Some(region.to_string()), format!("{reason} ({code})")), index);
-                    }
+        for key in failures(outcome) {
+            let group = groups.entry(key).or_default();
+            group.count += 1;
+            match group.ranges.last_mut() {
+                Some((_, last)) if *last + 1 == index => *last = index,
+                _ if ranges_left > 0 => {
+                    ranges_left -= 1;
+                    group.ranges.push((index, index));
                 }
+                _ => {}
             }
         }
     }
-    let group = |((region, error), ranges): ((Option<String>, String), _)| {
-        let count = counts[&(region.clone(), error.clone())];
-        FailedRecords { error, region, count, ranges }
-    };
+    let group =
+        |((region, error), Group { count, ranges })| FailedRecords { error, region, count, ranges };
     groups.into_iter().map(group).collect()
+}
+
+fn failures(outcome: &Result<Outcome, PushError>) -> Vec<GroupKey> {
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return vec![(None, error.to_string())],
+    };
+    let failure = |(region, delivery): (&RegionName, &Result<Delivery, DeliveryError>)| {
+        let DeliveryError { code, reason, .. } = delivery.as_ref().err()?;
+        Some((Some(region.to_string()), format!("{reason} ({code})")))
+    };
+    outcome.regions().iter().filter_map(failure).collect()
 }
 
 impl From<&Result<Outcome, PushError>> for RecordResponse {
@@ -206,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_response_names_the_outcome_in_each_region() {
-        let response = PushResponse::new(2, vec![Ok(outcome(2)), Err(PushError::Stopped)]);
+        let response = PushResponse::new(2, &[Ok(outcome(2)), Err(PushError::Stopped)]);
         let expected = json!({
             "undelivered": 2,
             "records": [
@@ -228,7 +238,7 @@ mod tests {
         let delivered = |count| {
             let mut all = vec![Ok(outcome(1)); count];
             all[3] = Err(PushError::Stopped);
-            PushResponse::new(count, all)
+            PushResponse::new(count, &all)
         };
         assert!(matches!(delivered(1_000), PushResponse::Full { .. }));
         let expected = json!({
@@ -253,7 +263,7 @@ mod tests {
             0 => Ok(outcome(index)),
             _ => Err(PushError::Stopped),
         });
-        let response = PushResponse::new(400_000, alternating.collect());
+        let response = PushResponse::new(400_000, &alternating.collect::<Vec<_>>());
         assert!(serde_json::to_vec(&response).unwrap().len() <= MAX_BYTES);
     }
 }

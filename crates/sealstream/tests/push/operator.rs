@@ -1,9 +1,10 @@
 //! What only an operator can resolve ends a push at once, or pauses it.
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fake_aws::{Fault, Operation, Rule, Service};
+use tokio::time::Instant;
 
 use crate::fixture::{Fixture, HERE, THERE, ended, errors, lines, run, summary, until};
 

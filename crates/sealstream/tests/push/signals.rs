@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::io::{PipeReader, Read, Write, pipe};
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fake_aws::{Fault, Operation, Rule, Service};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::fixture::{Fixture, HERE, THERE, ended, errors, lines, run, signal, summary, until};
 

@@ -1,7 +1,9 @@
 //! What is not delivered is kept, and sent later.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Stdio;
 
 use fake_aws::{Fault, Operation, Rule};
@@ -210,23 +212,18 @@ async fn a_spool_has_one_user_at_a_time_by_whatever_name() {
     run(fixture.push_with_spool(&[]), lines(1)).await;
     fixture.aws.faults().lift(outage);
     let mut first = fixture.push_with_spool(&[]).spawn().unwrap();
-    let input = first.stdin.take();
+    let mut input = first.stdin.take().unwrap();
+    let before = fixture.count(HERE);
+    input.write_all(lines(1).as_bytes()).unwrap();
+    until(|| fixture.count(HERE) > before).await;
     let link = fixture.folder.join("link");
     symlink(fixture.spool(), &link).unwrap();
     for path in [&fixture.spool(), &link] {
-        let in_use = async || {
-            let mut second = fixture.push(&["--spool"]);
-            second.arg(path);
-            let output = run(second, "").await;
-            (output.status.code(), errors(&output).contains("is in use by another program"))
-        };
-        // Until the first one has locked it.
-        for _ in 0..100 {
-            if in_use().await == (Some(2), true) {
-                break;
-            }
-        }
-        assert_eq!(in_use().await, (Some(2), true));
+        let mut second = fixture.push(&["--spool"]);
+        second.arg(path);
+        let output = run(second, "").await;
+        assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+        assert!(errors(&output).contains("is in use by another program"), "{}", errors(&output));
     }
     drop(input);
     assert!(ended(first).await.status.success());
@@ -244,7 +241,8 @@ async fn a_file_has_one_role() {
     let other = fixture.folder.join("other");
     fs::hard_link(&same, &other).unwrap();
     let new = fixture.folder.join("new");
-    let cases: [(&str, &std::path::Path, Option<(&str, &std::path::Path)>); 5] = [
+    type Role<'a> = (&'a str, &'a Path);
+    let cases: [(&str, &Path, Option<Role<'_>>); 5] = [
         ("--spool", &other, None),
         ("--metrics", &other, None),
         ("--rejects", &other, None),

@@ -58,7 +58,7 @@ impl Source {
     /// Returns the size of a regular file that is not standard input.
     pub(crate) fn size(&self) -> Option<u64> {
         let metadata = self.metadata.as_ref().filter(|_| self.file.is_none())?;
-        metadata.is_file().then(|| metadata.len())
+        metadata.is_file().then_some(metadata.len())
     }
 
     /// Opens the input, and decompresses it if it is compressed.
@@ -116,13 +116,14 @@ struct WakeableFile {
 
 impl Read for WakeableFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.wait_for_input() { self.file.read(buffer) } else { Ok(0) }
+        let bytes = self.wait_for_input().min(buffer.len());
+        if bytes == 0 { Ok(0) } else { self.file.read(&mut buffer[..bytes]) }
     }
 }
 
 impl WakeableFile {
-    /// Returns whether to read. A file that cannot be polled is read.
-    fn wait_for_input(&self) -> bool {
+    /// Returns how many bytes to read. A file that cannot be polled is read.
+    fn wait_for_input(&self) -> usize {
         let shared = &self.wake.0;
         let pipe = shared.pipe.as_fd();
         let mut fds = [
@@ -131,8 +132,10 @@ impl WakeableFile {
         ];
         while poll(&mut fds, None) == Err(rustix::io::Errno::INTR) {}
         if fds[0].revents().is_empty() {
-            return true;
+            return usize::MAX;
         }
-        shared.is_mid_line.load(Relaxed) && is_ready(self.file.as_fd(), Some(&REST_OF_LINE))
+        // Byte by byte, so that nothing after the line is taken out of a pipe.
+        let is_mid_line = shared.is_mid_line.load(Relaxed);
+        usize::from(is_mid_line && is_ready(self.file.as_fd(), Some(&REST_OF_LINE)))
     }
 }
