@@ -21,11 +21,13 @@ enum Fate {
     QuarantineAgain,
 }
 
+/// The sequence numbers of an event, and its bytes.
+type Event = (Vec<String>, usize);
+
 struct Fixture {
     aws: Arc<FakeAws>,
     fates: Arc<Mutex<HashMap<String, Fate>>>,
-    /// The sequence numbers of each event, and its bytes.
-    events: Arc<Mutex<Vec<(Vec<String>, usize)>>>,
+    events: Arc<Mutex<Vec<Event>>>,
 }
 
 impl Fixture {
