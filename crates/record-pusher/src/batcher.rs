@@ -281,7 +281,7 @@ impl Worker {
             self.retries.insert(pending, pause);
             return;
         }
-        tracing::debug!(error.code, pending.attempts, "entry failed");
+        tracing::debug!(code = error.code, attempts = pending.attempts, "entry failed");
         self.release(&pending.entry);
         pending.failed(error);
     }

@@ -295,7 +295,7 @@ async fn kms_is_asked_again_when_it_fails() {
     fixture.aws.faults().inject(rule.times(4));
     let tailed = fixture.tail(&ALL).await;
     assert_eq!((tailed.ids(), tailed.code), (vec![0, 1], Some(0)));
-    assert!(tailed.messages.contains("it is throttling requests; retrying"), "{tailed:?}");
+    assert!(tailed.messages.contains("throttled (ThrottlingException); retrying"), "{tailed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

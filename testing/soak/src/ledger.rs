@@ -126,7 +126,7 @@ impl Ledger {
         self.entries.iter().filter_map(|entry| entry.pushed.message).collect()
     }
 
-    /// A message is bad as a whole if one of its records is.
+    /// Returns the messages with at least one bad record, which are quarantined.
     fn bad_messages(&self) -> HashSet<MessageId> {
         let pushed = self.entries.iter().map(|entry| entry.pushed);
         let is_bad = |pushed: &Pushed| Sample::new(self.seed, pushed.number).kind != Kind::Good;
@@ -164,20 +164,20 @@ fn message_of(document: &[u8]) -> anyhow::Result<MessageId> {
 impl Account {
     fn enter(&mut self, sample: &Sample, fate: Fate, places: Places, is_bad: bool) {
         let Places { is_written, is_quarantined } = places;
-        match (fate, is_bad) {
-            (Fate::Acknowledged, false) => self.written += 1,
-            (Fate::Acknowledged, true) => self.quarantined += 1,
+        let is_good = sample.kind == Kind::Good;
+        match (fate, is_good) {
+            (Fate::Acknowledged, true) => self.written += 1,
+            (Fate::Acknowledged, false) => self.quarantined += 1,
             (Fate::Undelivered | Fate::NotSent, _) => {
                 self.undelivered += 1;
                 self.undelivered_and_written += u64::from(is_written);
             }
         }
-        let is_right = match (fate, is_bad) {
-            (Fate::Acknowledged, false) => is_written && !is_quarantined,
-            (Fate::Acknowledged, true) => !is_written && is_quarantined,
-            (Fate::Undelivered, false) => !is_quarantined,
-            (Fate::Undelivered, true) => !is_written,
-            (Fate::NotSent, _) => !is_written && !is_quarantined,
+        // A bad message is quarantined whole, and its good records are written too.
+        let is_right = match fate {
+            Fate::Acknowledged => is_written == is_good && is_quarantined == is_bad,
+            Fate::Undelivered => is_written <= is_good && is_quarantined <= is_bad,
+            Fate::NotSent => !is_written && !is_quarantined,
         };
         if !is_right {
             let what = format!("{fate:?}, {places:?}, bad message: {is_bad}");
@@ -201,12 +201,14 @@ mod tests {
     const EVERYWHERE: [(bool, bool); 4] =
         [(false, false), (true, false), (false, true), (true, true)];
 
-    /// The problems with a record of that fate, for each of the places.
-    fn problems(fate: Fate, is_bad: bool) -> [usize; 4] {
+    /// Returns the problems with a record of that kind and fate, for each of the places.
+    fn problems(kind: Kind, fate: Fate, is_bad: bool) -> [usize; 4] {
         EVERYWHERE.map(|(is_written, is_quarantined)| {
             let mut account = Account::default();
             let places = Places { is_written, is_quarantined };
-            account.enter(&Sample::new(1, 1), fate, places, is_bad);
+            let mut sample = Sample::new(1, 1);
+            sample.kind = kind;
+            account.enter(&sample, fate, places, is_bad);
             assert_eq!(account.written + account.quarantined + account.undelivered, 1);
             account.problems.len()
         })
@@ -214,12 +216,19 @@ mod tests {
 
     #[test]
     fn a_record_is_in_one_place_or_undelivered() {
-        assert_eq!(problems(Fate::Acknowledged, false), [1, 0, 1, 1]);
-        assert_eq!(problems(Fate::Acknowledged, true), [1, 1, 0, 1]);
-        assert_eq!(problems(Fate::Undelivered, false), [0, 0, 1, 1]);
-        assert_eq!(problems(Fate::Undelivered, true), [0, 1, 0, 1]);
-        assert_eq!(problems(Fate::NotSent, false), [0, 1, 1, 1]);
-        assert_eq!(problems(Fate::NotSent, true), [0, 1, 1, 1]);
+        assert_eq!(problems(Kind::Good, Fate::Acknowledged, false), [1, 0, 1, 1]);
+        assert_eq!(problems(Kind::Tampered, Fate::Acknowledged, true), [1, 1, 0, 1]);
+        assert_eq!(problems(Kind::Good, Fate::Undelivered, false), [0, 0, 1, 1]);
+        assert_eq!(problems(Kind::Tampered, Fate::Undelivered, true), [0, 1, 0, 1]);
+        assert_eq!(problems(Kind::Good, Fate::NotSent, false), [0, 1, 1, 1]);
+        assert_eq!(problems(Kind::Tampered, Fate::NotSent, true), [0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_good_record_of_a_bad_message_is_written_and_quarantined() {
+        assert_eq!(problems(Kind::Good, Fate::Acknowledged, true), [1, 1, 1, 0]);
+        assert_eq!(problems(Kind::Good, Fate::Undelivered, true), [0, 0, 0, 0]);
+        assert_eq!(problems(Kind::Good, Fate::NotSent, true), [0, 1, 1, 1]);
     }
 
     #[test]

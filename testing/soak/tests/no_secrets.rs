@@ -36,7 +36,7 @@ async fn nothing_shows_what_a_record_holds() {
     timeout(limit, test.consume_in_every_way()).await.expect("consuming takes too long");
 
     let shown = [logs.text(), test.shown.text()].concat();
-    for expected in ["batch done", "record quarantined", "record not written", "handed back"] {
+    for expected in ["batch done", "record quarantined", "record not written", "entry failed"] {
         assert!(shown.contains(expected), "{expected} is not among what is searched");
     }
     for secret in [NAME.to_owned(), VALUE.to_owned()].into_iter().chain(test.data_key().await) {

@@ -73,12 +73,14 @@ async fn an_outage_in_mid_run_drains_a_file_and_exits() {
     fixture.inject(Rule::new(Fault::AccessDenied).operation(Operation::PutRecords).region(THERE));
     let output = ended(child).await;
     assert_eq!(output.status.code(), Some(3), "{}", errors(&output));
-    let summary = summary(&output);
-    let line = summary["continue_from"]["line"].as_u64().unwrap().to_string();
     fixture.aws.faults().lift_all();
     assert_eq!(run(fixture.resume(), "").await.status.code(), Some(0));
-    let rest = run(fixture.push(&["--from-line", &line]), lines(5_000)).await;
-    assert_eq!(rest.status.code(), Some(0), "{}", errors(&rest));
+    // Nothing is left to push if the whole file was read before the outage.
+    if let Some(line) = summary(&output)["continue_from"]["line"].as_u64() {
+        let rest = fixture.push(&["--from-line", &line.to_string()]);
+        let rest = run(rest, lines(5_000)).await;
+        assert_eq!(rest.status.code(), Some(0), "{}", errors(&rest));
+    }
     for region in [HERE, THERE] {
         let mut ids = fixture.ids(region).await;
         ids.dedup();
