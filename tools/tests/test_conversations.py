@@ -228,7 +228,7 @@ def test_an_item_that_is_no_message_is_named_and_not_shown(conversations: Conver
     def log() -> str:
         return conversations.stack.function_log(REGION, conversations.outputs[REGION]["UpdaterFunction"])
 
-    arrives(lambda: "the item is no message" in log() and "4711" in log(), "the log")
+    arrives(lambda: "item is not a message" in log() and "4711" in log(), "the log")
     assert MARKER not in log()
 
 

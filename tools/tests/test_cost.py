@@ -144,7 +144,8 @@ def test_what_consuming_takes_is_predicted(
 def by_shard(spool: Path, shards: int) -> list[list[bytes]]:
     """The messages of a spool, in the shards that Kinesis would put them in: by the MD5 of the partition key."""
     messages = [[] for _ in range(shards)]
-    for line in spool.read_text().splitlines():
+    _header, *lines = spool.read_text().splitlines()
+    for line in lines:
         entry = json.loads(line)
         place = int.from_bytes(hashlib.md5(entry["partition_key"].encode()).digest(), "big")
         messages[place * shards >> 128].append(base64.b64decode(entry["data"]))

@@ -141,18 +141,16 @@ impl Fold {
         if *count == 1 {
             return format!("{file}:{lines}: {}", problem.full_text());
         }
-        let all = if ranges.is_merged { ", not all of these lines" } else { "" };
+        let all = if *count < ranges.lines() { ", not all of these lines" } else { "" };
         format!("{file}:{lines}: {count} {}s{all}: {}", problem.noun, problem.text)
     }
 }
 
-/// Numbers of lines, as few ranges.
+/// Numbers of lines, as few ranges. Ranges that are too many are merged, with the lines in between.
 #[derive(Debug, Default)]
 struct Ranges {
     /// First and last lines, in order and apart.
     ranges: Vec<(u64, u64)>,
-    /// Whether there are lines in the ranges that were not added.
-    is_merged: bool,
 }
 
 impl Ranges {
@@ -186,7 +184,11 @@ impl Ranges {
         let nearest = (0..self.ranges.len() - 1).min_by_key(gap).expect("there are several");
         self.ranges[nearest].1 = self.ranges[nearest + 1].1;
         self.ranges.remove(nearest + 1);
-        self.is_merged = true;
+    }
+
+    /// Counts the lines in the ranges.
+    fn lines(&self) -> u64 {
+        self.ranges.iter().map(|(first, last)| last - first + 1).sum()
     }
 
     fn text(&self) -> String {
@@ -227,6 +229,8 @@ mod tests {
         assert_eq!(backwards, ["a.ndjson:1-100: 100 records: not delivered"]);
         let apart = fold([1, 2, 9, 5, 4, 3]);
         assert_eq!(apart, ["a.ndjson:1-5,9: 6 records: not delivered"]);
+        let filled_later = fold((1..=100).step_by(2).chain((2..=100).step_by(2)));
+        assert_eq!(filled_later, ["a.ndjson:1-100: 100 records: not delivered"]);
         let scattered = fold((1..=1000).map(|index| index * 10));
         let [message] = scattered.as_slice() else { panic!("{scattered:?}") };
         assert!(message.contains("1000 records, not all of these lines"), "{message}");
