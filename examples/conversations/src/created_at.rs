@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// All have the same length, so that their order as text, which is DynamoDB's, is that of time. Six
 /// decimals are the time, in microseconds; the last three keep senders apart (see
-/// [`Clock`](crate::Clock)).
+/// [`MessageClock`](crate::MessageClock)).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CreatedAt(String);
