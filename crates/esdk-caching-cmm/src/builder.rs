@@ -5,20 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::cache::{CryptographicMaterialsCache, Limits};
+use crate::cache::CryptographicMaterialsCache;
 use crate::clock::{Clock, SystemClock};
 use crate::cmm::{CachingCmm, Counters, Inner};
 use crate::flight::Flights;
+use crate::limits::{DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES, Limits};
 use crate::manager::MaterialsManager;
 use crate::request::Caching;
-
-/// Messages that one data key may encrypt, unless set: 2^32. Also the largest value that can be
-/// set.
-pub const DEFAULT_MAX_MESSAGES: u64 = 1 << 32;
-
-/// Plaintext bytes that one data key may encrypt, unless set: 2^63 - 1. Also the largest value
-/// that can be set.
-pub const DEFAULT_MAX_BYTES: u64 = i64::MAX as u64;
 
 /// Calls to the manager that may be in flight at once, unless set.
 pub const DEFAULT_MAX_CONCURRENT_CALLS: usize = 16;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::cache::{EvictionReason, Lookup, Usage};
 use crate::clock::Timestamp;
+use crate::limits::{EvictionReason, Lookup, Usage};
 use crate::manager::Materials;
 use crate::sync::Mutex;
 

@@ -12,6 +12,7 @@ mod cmm;
 mod entry;
 mod error;
 mod flight;
+mod limits;
 mod local_cache;
 mod manager;
 mod no_cache;
@@ -21,16 +22,14 @@ mod sync;
 
 #[cfg(feature = "aws-esdk")]
 pub use adapter::{AwsEsdkManager, Zeroizing};
-pub use builder::{
-    BuildError, CachingCmmBuilder, DEFAULT_MAX_BYTES, DEFAULT_MAX_CONCURRENT_CALLS,
-    DEFAULT_MAX_MESSAGES,
-};
-pub use cache::{CacheStats, CryptographicMaterialsCache, EvictionReason, Limits, Lookup, Usage};
+pub use builder::{BuildError, CachingCmmBuilder, DEFAULT_MAX_CONCURRENT_CALLS};
+pub use cache::{CacheStats, CryptographicMaterialsCache};
 pub use cache_id::CacheId;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cmm::{CachingCmm, CmmStats};
 pub use entry::{CacheEntry, Found, Hit, Unusable};
 pub use error::Error;
+pub use limits::{DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES, EvictionReason, Limits, Lookup, Usage};
 pub use local_cache::LocalCache;
 pub use manager::{
     DecryptionRequest, EncryptedDataKey, EncryptionContext, EncryptionRequest, Materials,

@@ -6,10 +6,11 @@ use std::sync::{Arc, PoisonError};
 
 use lru::LruCache;
 
-use crate::cache::{CacheStats, CryptographicMaterialsCache, EvictionReason, Lookup};
+use crate::cache::{CacheStats, CryptographicMaterialsCache};
 use crate::cache_id::CacheId;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::entry::{CacheEntry, Found, Hit, Unusable};
+use crate::limits::{EvictionReason, Lookup};
 use crate::sync::{RwLock, RwLockWriteGuard};
 
 /// Number of least recently used entries that a lookup checks for expiry.

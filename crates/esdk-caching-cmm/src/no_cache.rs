@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::cache::{CacheStats, CryptographicMaterialsCache, Lookup};
+use crate::cache::{CacheStats, CryptographicMaterialsCache};
 use crate::cache_id::CacheId;
 use crate::entry::{CacheEntry, Found};
+use crate::limits::Lookup;
 
 /// Stores nothing, so that every request goes to the underlying cryptographic materials manager;
 /// only requests for the same materials that are in flight together still share an answer.

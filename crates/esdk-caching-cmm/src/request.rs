@@ -1,8 +1,8 @@
 //! A request for materials, and where its answer may be cached.
 
-use crate::cache::{Limits, Lookup, Usage};
 use crate::cache_id::CacheId;
 use crate::error::Error;
+use crate::limits::{Limits, Lookup, Usage};
 use crate::manager::{DecryptionRequest, EncryptionRequest};
 use crate::suite::{AlgorithmSuiteId, CommitmentPolicy, KeyCommitment};
 

@@ -1,7 +1,6 @@
 //! [`RecordCipher`].
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
@@ -9,6 +8,7 @@ use aws_config::SdkConfig;
 use crate::builder::RecordCipherBuilder;
 use crate::codec::Codec;
 use crate::context::{STREAM_CONTEXT_KEY, check_stream, context_for};
+use crate::encrypted::Encrypted;
 use crate::error::CipherError;
 use crate::keys::Keys;
 use crate::names::{RegionName, StreamName};
@@ -21,26 +21,6 @@ use crate::stats::{CipherStats, KmsMeter};
 pub struct RecordCipher {
     codec: Codec,
     kms: Arc<BTreeMap<RegionName, KmsMeter>>,
-}
-
-/// An encrypted record.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Encrypted {
-    /// The message.
-    pub message: Vec<u8>,
-    /// Regions that cannot decrypt the message, because their KMS keys could not be used when its
-    /// data key was made. Always empty if records are encrypted
-    /// [for all Regions](crate::EncryptFor::All).
-    pub missing_regions: Vec<RegionName>,
-}
-
-impl fmt::Debug for Encrypted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Encrypted")
-            .field("bytes", &self.message.len())
-            .field("missing_regions", &self.missing_regions)
-            .finish_non_exhaustive()
-    }
 }
 
 impl RecordCipher {

@@ -38,6 +38,7 @@ mod builder;
 mod cipher;
 mod codec;
 mod context;
+mod encrypted;
 mod error;
 mod keyring;
 mod keys;
@@ -51,8 +52,9 @@ mod settings;
 mod stats;
 
 pub use builder::RecordCipherBuilder;
-pub use cipher::{Encrypted, RecordCipher};
+pub use cipher::RecordCipher;
 pub use context::STREAM_CONTEXT_KEY;
+pub use encrypted::Encrypted;
 pub use error::{CipherError, ErrorKind, SetupError};
 pub use esdk_caching_cmm::{CacheStats, CmmStats};
 pub use esdk_message::{InvalidSuite, Suite};

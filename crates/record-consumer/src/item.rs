@@ -6,10 +6,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::builder::MAX_NAME_BYTES;
 use crate::key_attributes::{KeyAttribute, KeyType};
 use crate::number::{Decimal, OutOfRange};
 use crate::table::Item;
+
+/// Maximum length of an attribute's name, in bytes.
+pub(crate) const MAX_NAME_BYTES: usize = 65_535;
 
 /// DynamoDB's limit on the size of an item, in bytes as DynamoDB counts them.
 const MAX_ITEM_BYTES: usize = 400 << 10;

@@ -16,8 +16,8 @@ use aws_sdk_dynamodb::types::{
 };
 use futures::future::BoxFuture;
 
-use crate::builder::SetupError;
 use crate::key_attributes::{KeyAttribute, KeyAttributes, KeyType};
+use crate::setup_error::SetupError;
 
 /// An item of a table.
 pub type Item = HashMap<String, AttributeValue>;

@@ -19,11 +19,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
 
-use crate::delivery::PendingDelivery;
 use crate::entry::Entry;
 use crate::kinesis::{AttemptError, AttemptResult, StreamApi};
 use crate::limits::{Limits, MAX_ENTRIES, attempt_timeout};
 use crate::outage::{Outages, Service};
+use crate::pending_delivery::PendingDelivery;
 use crate::stats::Counters;
 
 /// Attempts before this machine's clock is given up.

@@ -1,121 +1,15 @@
-//! Entries on their way to one Region, and who is told what became of them.
+//! The callers that wait for the outcome of their records.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use aws_outcome::Pauses;
 use record_cipher::Record;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use crate::capacity::Reservation;
 use crate::entry::Entry;
-use crate::kinesis::AttemptError;
 use crate::outcome::{Delivery, DeliveryError, Outcome, PushError, Undelivered};
+use crate::pending_delivery::Recipient;
 use crate::region::Region;
-use crate::stats::Counters;
-
-/// Returns the pauses between attempts at an encryption or a delivery.
-pub(crate) fn pauses() -> Pauses {
-    Pauses::new(Duration::from_millis(100), Duration::from_secs(5))
-}
-
-/// Receives the result of an entry in a Region.
-pub(crate) trait Recipient: Send + Sync {
-    /// Called once for each Region, by its index.
-    fn resolve(&self, region: usize, result: Result<Delivery, DeliveryError>);
-}
-
-/// An entry that one Region has not acknowledged yet. Reports `Stopped` if it is dropped
-/// unresolved.
-pub(crate) struct PendingDelivery {
-    pub(crate) entry: Arc<Entry>,
-    pub(crate) deadline: Instant,
-    /// Number of requests that contained the entry.
-    pub(crate) attempts: u32,
-    /// Error of the latest attempt.
-    pub(crate) last_error: Option<AttemptError>,
-    /// The pauses between attempts.
-    pub(crate) pauses: Pauses,
-    counters: Arc<Counters>,
-    /// Index of the Region.
-    region: usize,
-    /// `None` once it has been told.
-    recipient: Option<Arc<dyn Recipient>>,
-}
-
-impl fmt::Debug for PendingDelivery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingDelivery")
-            .field("entry", &self.entry)
-            .field("attempts", &self.attempts)
-            .finish_non_exhaustive()
-    }
-}
-
-impl PendingDelivery {
-    pub(crate) fn new(
-        entry: Arc<Entry>,
-        deadline: Instant,
-        counters: Arc<Counters>,
-        region: usize,
-        recipient: Arc<dyn Recipient>,
-    ) -> Self {
-        Self {
-            entry,
-            deadline,
-            attempts: 0,
-            last_error: None,
-            pauses: pauses(),
-            counters,
-            region,
-            recipient: Some(recipient),
-        }
-    }
-
-    pub(crate) fn delivered(mut self, delivery: Delivery) {
-        self.resolve(Ok(delivery));
-    }
-
-    pub(crate) fn failed(mut self, error: AttemptError) {
-        self.fail(error);
-    }
-
-    /// The deadline passed: reports the latest error, if there was an attempt.
-    pub(crate) fn expired(mut self) {
-        let error = self.last_error.take().unwrap_or_else(AttemptError::expired);
-        self.fail(error);
-    }
-
-    /// The message cannot be decrypted in this Region.
-    pub(crate) fn not_encrypted(mut self) {
-        self.resolve(Err(DeliveryError::not_encrypted()));
-    }
-
-    fn fail(&mut self, AttemptError { code, reason, cause, kind }: AttemptError) {
-        let attempts = self.attempts;
-        self.resolve(Err(DeliveryError { code, reason, cause, attempts, kind }));
-    }
-
-    fn resolve(&mut self, result: Result<Delivery, DeliveryError>) {
-        let Some(recipient) = self.recipient.take() else { return };
-        // Before the caller is told, because the caller may then read the counters.
-        match &result {
-            Ok(_) => self.counters.delivered(self.entry.size()),
-            Err(_) => self.counters.undelivered(),
-        }
-        recipient.resolve(self.region, result);
-    }
-}
-
-impl Drop for PendingDelivery {
-    fn drop(&mut self) {
-        if self.recipient.is_some() {
-            self.fail(AttemptError::stopped());
-        }
-    }
-}
 
 /// The one caller that waits for one record.
 #[derive(Debug)]

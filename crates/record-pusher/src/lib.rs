@@ -57,6 +57,7 @@ mod message_pusher;
 pub mod metrics;
 mod outage;
 mod outcome;
+mod pending_delivery;
 mod pipeline;
 mod pusher;
 mod region;

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::batcher::BatchSettings;
 use crate::builder::{MAX_BYTES_IN_FLIGHT, REQUEST_LINGER, SetupError, check_delivery_timeout};
 use crate::capacity::{Capacity, Reservation};
-use crate::delivery::{PendingDelivery, Recipient};
 use crate::entry::Entry;
 use crate::outage::{OnOutage, Outages};
 use crate::outcome::{Delivery, DeliveryError};
+use crate::pending_delivery::{PendingDelivery, Recipient};
 use crate::region::Region;
 
 /// Puts messages to the stream of one Region that were encrypted before: those of

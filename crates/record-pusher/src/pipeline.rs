@@ -19,12 +19,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::aggregator::{Aggregator, Group, QueuedRecord};
-use crate::delivery::{Callers, Leftovers, PendingDelivery, Reply, pauses, refuse};
+use crate::delivery::{Callers, Leftovers, Reply, refuse};
 use crate::entry::Entry;
 use crate::item_key::ItemKey;
 use crate::kinesis::DEFAULT_RECORD_LIMIT;
 use crate::outage::{Outages, Service};
 use crate::outcome::PushError;
+use crate::pending_delivery::{PendingDelivery, pauses};
 use crate::region::Region;
 use crate::stats::RecordCounters;
 

@@ -108,7 +108,7 @@ impl Run {
             match message {
                 Some(_) if self.is_ending(shutdown) => self.leave(line, 0)?,
                 Some(message) => self.send(line, message, shutdown).await?,
-                None => self.set_aside(line)?,
+                None => self.move_unreadable(line)?,
             }
         }
         while !self.in_flight.is_empty() && !self.is_ending(shutdown) {
@@ -141,7 +141,7 @@ impl Run {
         shutdown: &Shutdown,
     ) -> Result<(), CommandError> {
         let Some(target) = self.target(&message).await? else {
-            return Ok(self.set_aside(line)?);
+            return Ok(self.move_unreadable(line)?);
         };
         let Target { pusher, region, bytes } = target;
         let queue = pusher.queue(message.partition_key, bytes);
@@ -206,9 +206,9 @@ impl Run {
     }
 
     /// Moves away a line that is not a message. Only the last one can be cut off.
-    fn set_aside(&mut self, line: SpoolLine) -> anyhow::Result<()> {
+    fn move_unreadable(&mut self, line: SpoolLine) -> anyhow::Result<()> {
         self.summary.unreadable += 1;
-        self.spool.set_aside(line)?;
+        self.spool.move_unreadable(line)?;
         let what = if line.is_cut_off { "cut off" } else { "not a message" };
         let path = self.spool.unreadable_path();
         output::diagnostic(format_args!(

@@ -5,7 +5,7 @@ use hyper::Response;
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::call::Service;
+use crate::operation::Service;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::answer::ServiceError;
 use crate::decimal::Decimal;
-use crate::dynamodb::Item;
+use crate::item::Item;
 
 /// When an item may be replaced or removed: if any of these is so.
 pub(crate) struct Condition(Vec<Clause>);

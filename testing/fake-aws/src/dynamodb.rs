@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, ServiceError, json, parse};
 use crate::condition::Condition;
 use crate::decimal::Decimal;
+use crate::item::Item;
 use crate::{ACCOUNT, lock};
 
 /// DynamoDB's limit on the puts and deletes of one request:
@@ -18,10 +19,6 @@ const MAX_WRITES: usize = 25;
 /// And on the keys of one, of one table here:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
 const MAX_READS: usize = 100;
-
-/// An item in DynamoDB's JSON: each attribute is an object such as `{"S": "text"}` or
-/// `{"N": "1.50"}`.
-pub type Item = serde_json::Map<String, Value>;
 
 /// The type of a key attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use crate::call::{Call, Operation, Service};
+use crate::call::Call;
 use crate::lock;
+use crate::operation::{Operation, Service};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use crate::answer::{Answer, ServiceError, json as json_answer, with_status};
-use crate::call::Operation;
 use crate::lock;
+use crate::operation::Operation;
 
 /// Maximum bytes of an event.
 const MAX_EVENT_BYTES: usize = 6 << 20;

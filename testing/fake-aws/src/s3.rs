@@ -11,8 +11,9 @@ use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use crate::answer::{Answer, ServiceError, with_status};
-use crate::call::{Operation, header};
+use crate::call::header;
 use crate::lock;
+use crate::operation::Operation;
 
 /// What would change the meaning of a request, and is not played.
 const REFUSED_HEADERS: [&str; 3] = ["if-none-match", "range", "x-amz-copy-source"];

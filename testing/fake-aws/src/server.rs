@@ -15,12 +15,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::answer::{Answer, ServiceError};
-use crate::call::{Call, Operation};
+use crate::call::Call;
 use crate::dynamodb::DynamoDb;
 use crate::faults::{Fault, Faults};
 use crate::kinesis::Kinesis;
 use crate::kms;
 use crate::lambda::Lambda;
+use crate::operation::Operation;
 use crate::runtime_api::{self, RuntimeApi};
 use crate::s3::S3;
 

@@ -33,6 +33,8 @@ mod entry;
 mod error;
 #[path = "../../src/flight.rs"]
 mod flight;
+#[path = "../../src/limits.rs"]
+mod limits;
 #[path = "../../src/local_cache.rs"]
 mod local_cache;
 #[path = "../../src/manager.rs"]

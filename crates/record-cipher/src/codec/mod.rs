@@ -7,7 +7,7 @@ pub(crate) mod native;
 use esdk_caching_cmm::{CacheStats, CmmStats, EncryptionContext};
 use esdk_message::{Limits, UnverifiedMessage};
 
-use crate::cipher::Encrypted;
+use crate::encrypted::Encrypted;
 use crate::error::CipherError;
 
 /// More encrypted data keys than a record for every AWS Region would have.

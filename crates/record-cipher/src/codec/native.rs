@@ -10,7 +10,7 @@ use esdk_message::Suite;
 use tokio::task::spawn_blocking;
 
 use super::Message;
-use crate::cipher::Encrypted;
+use crate::encrypted::Encrypted;
 use crate::error::CipherError;
 use crate::materials::Keyring;
 

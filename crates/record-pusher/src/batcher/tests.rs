@@ -8,9 +8,9 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::*;
-use crate::delivery::Recipient;
 use crate::outage::OnOutage;
 use crate::outcome::{Delivery, DeliveryError};
+use crate::pending_delivery::Recipient;
 
 type Answer = Result<Vec<AttemptResult>, AttemptError>;
 type Outcome = Result<Delivery, DeliveryError>;

@@ -5,6 +5,7 @@ mod distinct;
 mod input;
 mod lifecycle;
 mod metrics;
+mod position;
 mod problem;
 mod rejects;
 mod report;

@@ -5,9 +5,8 @@ use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
 
+use crate::push::position::Position;
 use record_pusher::InvalidRecord;
-
-use crate::push::input::Position;
 
 /// Messages that are open at once.
 const MAX_FOLDS: usize = 64;

@@ -4,10 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::push::position::Position;
 use anyhow::Context;
 use serde::Serialize;
-
-use crate::push::input::Position;
 
 /// A file that lists lines by position and reason, never by content.
 pub(crate) struct Rejects {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::aws_failure::{next_step, stream_next_step};
 use crate::output;
 use crate::push::args::Output;
-use crate::push::input::Position;
+use crate::push::position::Position;
 use crate::push::problem::{Folds, Problem};
 use crate::push::rejects::Rejects;
 

@@ -12,8 +12,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::push::input::{Block, Line, Position, Reading, StopReading};
+use crate::push::input::{Block, Line, Reading, StopReading};
 use crate::push::lifecycle::{Action, Event, Lifecycle, Phase};
+use crate::push::position::Position;
 use crate::push::problem::Problem;
 use crate::push::report::Report;
 use crate::push::spool::Spool;

@@ -18,7 +18,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::spawn_blocking;
 
 use super::MAX_ENCRYPTED_DATA_KEYS;
-use crate::cipher::Encrypted;
+use crate::encrypted::Encrypted;
 use crate::error::{CipherError, SetupError};
 
 use error::{decryption_error, encryption_error, refused};

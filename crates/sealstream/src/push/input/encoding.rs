@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::push::input::source::{Reader, Wake};
+use crate::push::input::wake::Wake;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -36,6 +36,15 @@ fn plain<R: Read + Send + 'static>(
         reader.consume(BYTE_ORDER_MARK.len());
     }
     Ok(Box::new(Decoded { reader, wake }))
+}
+
+/// Bytes of an input, decompressed.
+pub(crate) trait Reader: io::BufRead + Send {
+    /// Whether more can be had without reading from the file.
+    fn has_buffered(&self) -> bool;
+
+    /// Says whether the last line is incomplete, so that its rest is read even after a signal.
+    fn set_mid_line(&self, is_mid_line: bool);
 }
 
 struct Decoded<R> {

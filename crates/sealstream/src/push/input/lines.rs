@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::push::input::source::Reader;
+use crate::push::input::encoding::Reader;
 
 /// Maximum bytes of a line. Kinesis accepts no larger record.
 pub(crate) const MAX_LINE_BYTES: usize = 10 << 20;

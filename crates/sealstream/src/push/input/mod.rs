@@ -3,8 +3,8 @@
 mod encoding;
 mod lines;
 mod source;
+mod wake;
 
-use std::fmt;
 use std::io::{self, PipeWriter};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,9 @@ use record_pusher::Record;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::push::input::lines::{LineReader, Text};
-use crate::push::input::source::{Source, Wake};
+use crate::push::input::source::Source;
+use crate::push::input::wake::Wake;
+use crate::push::position::Position;
 use crate::push::problem::{Problem, describe};
 
 /// Blocks of lines that are read ahead.
@@ -29,30 +31,6 @@ pub(crate) struct Line {
     pub(crate) bytes: usize,
     /// The record, or why the line is rejected.
     pub(crate) record: Result<Record, Problem>,
-}
-
-/// The position of a line. Later lines have larger ones.
-#[derive(Debug, Clone)]
-pub(crate) struct Position {
-    /// Index of the file among the inputs.
-    pub(crate) input: usize,
-    pub(crate) file: Arc<str>,
-    /// From 1.
-    pub(crate) line: u64,
-    /// Offset of the line in the decompressed file.
-    pub(crate) offset: u64,
-}
-
-impl Position {
-    pub(crate) fn is_before(&self, other: &Self) -> bool {
-        (self.input, self.line) < (other.input, other.line)
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
 }
 
 /// All the input, checked.

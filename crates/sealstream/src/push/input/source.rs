@@ -1,17 +1,16 @@
 //! A file or standard input, read so that a signal can end it at any time.
 
 use std::fs::{File, Metadata};
-use std::io::{self, BufReader, PipeReader, Read, stdin};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, BufReader, Read, stdin};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::push::args::is_standard_input;
-use crate::push::input::encoding::decoded;
+use crate::push::input::encoding::{Reader, decoded};
+use crate::push::input::wake::{Wake, is_ready};
 
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -69,45 +68,6 @@ impl Source {
     }
 }
 
-/// Bytes of an input, decompressed.
-pub(crate) trait Reader: io::BufRead + Send {
-    /// Whether more can be had without reading from the file.
-    fn has_buffered(&self) -> bool;
-
-    /// Says whether the last line is incomplete, so that its rest is read even after a signal.
-    fn set_mid_line(&self, is_mid_line: bool);
-}
-
-/// Ends the reading from outside. Clones share it.
-#[derive(Debug, Clone)]
-pub(crate) struct Wake(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    /// Readable when the other end is closed.
-    pipe: PipeReader,
-    is_mid_line: AtomicBool,
-}
-
-impl Wake {
-    pub(crate) fn new(pipe: PipeReader) -> Self {
-        Self(Arc::new(Shared { pipe, is_mid_line: AtomicBool::new(false) }))
-    }
-
-    pub(crate) fn set_mid_line(&self, is_mid_line: bool) {
-        self.0.is_mid_line.store(is_mid_line, Relaxed);
-    }
-
-    pub(crate) fn is_signalled(&self) -> bool {
-        is_ready(self.0.pipe.as_fd(), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
-    }
-}
-
-fn is_ready(fd: BorrowedFd<'_>, timeout: Option<&Timespec>) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    matches!(poll(&mut fds, timeout), Ok(ready) if ready > 0)
-}
-
 /// A file that ends when it is woken. Nothing is taken out of a pipe after that.
 struct WakeableFile {
     file: File,
@@ -124,10 +84,8 @@ impl Read for WakeableFile {
 impl WakeableFile {
     /// Returns how many bytes to read. A file that cannot be polled is read.
     fn wait_for_input(&self) -> usize {
-        let shared = &self.wake.0;
-        let pipe = shared.pipe.as_fd();
         let mut fds = [
-            PollFd::from_borrowed_fd(pipe, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.wake.signal(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.file.as_fd(), PollFlags::IN),
         ];
         while poll(&mut fds, None) == Err(rustix::io::Errno::INTR) {}
@@ -135,7 +93,6 @@ impl WakeableFile {
             return usize::MAX;
         }
         // Byte by byte, so that nothing after the line is taken out of a pipe.
-        let is_mid_line = shared.is_mid_line.load(Relaxed);
-        usize::from(is_mid_line && is_ready(self.file.as_fd(), Some(&REST_OF_LINE)))
+        usize::from(self.wake.is_mid_line() && is_ready(self.file.as_fd(), Some(&REST_OF_LINE)))
     }
 }

@@ -98,7 +98,7 @@ impl Replacement {
     }
 
     /// Moves a line to the file beside the spool that holds unreadable lines.
-    pub(crate) fn set_aside(&mut self, line: SpoolLine) -> anyhow::Result<()> {
+    pub(crate) fn move_unreadable(&mut self, line: SpoolLine) -> anyhow::Result<()> {
         let path = self.unreadable_path();
         let context = || format!("cannot write to {}", path.display());
         let lines = self.lines_of(line);
