@@ -332,6 +332,37 @@ async fn a_wrong_key_ends_the_command_and_the_right_one_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_alias_that_cannot_be_resolved_ends_the_command_with_a_next_step() {
+    let fixture = Fixture::new(1).await;
+    let denied = Rule::new(Fault::AccessDenied).operation(Operation::DescribeKey);
+    for (fault, expected) in [
+        (Some(denied), "\n  allow the caller kms:DescribeKey on the key, or give the key's ARN\n"),
+        (
+            None,
+            "\n  set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as for the AWS CLI\n",
+        ),
+    ] {
+        let mut command = fixture.command(&ALL);
+        command.env("SEALSTREAM_KMS_KEY", ALIAS);
+        let outage = match fault {
+            Some(fault) => Some(fixture.aws.faults().inject(fault)),
+            None => {
+                command.env_remove("AWS_ACCESS_KEY_ID").env("AWS_EC2_METADATA_DISABLED", "true");
+                None
+            }
+        };
+        let tailed = Tailed::of(command.spawn().unwrap()).await;
+        outage.into_iter().for_each(|outage| fixture.aws.faults().lift(outage));
+        assert_eq!((tailed.lines.len(), tailed.code), (0, Some(3)), "{tailed:?}");
+        assert!(
+            tailed.messages.starts_with("error: AWS KMS in eu-west-1: DescribeKey"),
+            "{tailed:?}"
+        );
+        assert!(tailed.messages.ends_with(expected), "{tailed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_alias_is_resolved() {
     let fixture = Fixture::new(1).await;
     fixture.put_ids(0..2).await;

@@ -74,6 +74,7 @@ impl TailError {
 
     fn next_step(&self) -> Option<String> {
         match self {
+            Self::Setup(SetupError::Alias(error)) => alias_next_step(error.failure()?.cause()),
             Self::Setup(_) | Self::Output(_) => None,
             Self::NoSuchShard { shards, .. } => Some(format!("choose --shard from {shards}")),
             Self::Stream { region, failure, .. } => match failure.cause() {
@@ -88,11 +89,31 @@ impl TailError {
                 ),
                 cause => aws_failure::next_step(cause).map(str::to_owned),
             },
-            Self::Cipher { stream, keys, .. } => Some(format!(
-                "check that the caller is allowed kms:Decrypt on {keys}, with the encryption context \
-                 stream={stream}"
-            )),
+            Self::Cipher { stream, keys, error, .. } => {
+                let cause = match error {
+                    CipherError::Kms(error) => error.failure().map(Failure::cause),
+                    _ => None,
+                };
+                let of_caller = cause.and_then(aws_failure::next_step).map(str::to_owned);
+                of_caller.or_else(|| {
+                    Some(format!(
+                        "check that the caller is allowed kms:Decrypt on {keys}, with the encryption \
+                         context stream={stream}"
+                    ))
+                })
+            }
             Self::WrongKey { .. } => Some("check --kms-key".to_owned()),
         }
+    }
+}
+
+/// Returns what to do after an alias was not resolved to its key.
+fn alias_next_step(cause: Cause) -> Option<String> {
+    match cause {
+        Cause::NotFound => Some("check --kms-key and --region".to_owned()),
+        Cause::AccessDenied => {
+            Some("allow the caller kms:DescribeKey on the key, or give the key's ARN".to_owned())
+        }
+        cause => aws_failure::next_step(cause).map(str::to_owned),
     }
 }

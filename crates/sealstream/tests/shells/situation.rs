@@ -114,16 +114,14 @@ impl Running {
         }
         let script = situation.script(redirected);
         let terminal = situation.columns().map(Terminal::open);
-        let mut shell = match terminal {
+        // Whoever runs the tests may ignore signals, which programs would inherit.
+        let mut shell = Command::new("env");
+        shell.arg("--default-signal");
+        if terminal.is_some() {
             // The terminal controls the session, so that it sends the signals of its keys.
-            Some(_) => {
-                let mut setsid = Command::new("setsid");
-                setsid.args(["--ctty", "sh"]);
-                setsid
-            }
-            None => Command::new("sh"),
-        };
-        shell.arg("-c").arg(script).arg(command.get_program()).args(command.get_args());
+            shell.args(["setsid", "--ctty"]);
+        }
+        shell.args(["sh", "-c"]).arg(script).arg(command.get_program()).args(command.get_args());
         shell
             .env_clear()
             .current_dir(folder)
