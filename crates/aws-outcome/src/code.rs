@@ -4,9 +4,9 @@ use crate::service::Service;
 /// What an error code means, whatever the HTTP status. `None` if the code is unknown.
 ///
 /// Codes mean the same in all services but for two, so there is one table. It holds the codes that
-/// the services' models name, those that every service may answer
-/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/CommonErrors.html>), and those of
-/// single entries of a batch or transaction. Many codes exist with and without `Exception`.
+/// the services' models name, the codes that every service may return
+/// (<https://docs.aws.amazon.com/kinesis/latest/APIReference/CommonErrors.html>), and the codes of
+/// single entries in a batch or transaction. Many codes exist with and without `Exception`.
 pub(crate) fn cause_of(service: Service, code: &str) -> Option<Cause> {
     let code = code.strip_suffix("Exception").unwrap_or(code);
     match (service, code) {
