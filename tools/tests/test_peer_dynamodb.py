@@ -104,6 +104,14 @@ def from_attribute(attribute: dict):
 class Number(str):
     """A number of JSON, as it was written."""
 
+    def without_exponent_of_zero(self) -> str:
+        """The number for DynamoDB Local, which refuses a zero whose exponent does not fit into 32 bits.
+
+        Every such text is the number zero, and record-consumer writes it as `0`.
+        """
+        digits, _, _ = self.lower().partition("e")
+        return self if digits.strip("-0.") else "0"
+
 
 def reference(plaintext: bytes) -> list[dict] | None:
     """The records that a plaintext holds, as another parser of JSON reads it; None if it holds none."""
@@ -124,7 +132,7 @@ def reference(plaintext: bytes) -> list[dict] | None:
 def as_attribute(value) -> dict:
     match value:
         case Number():
-            return {"N": f"{value}"}
+            return {"N": value.without_exponent_of_zero()}
         case str():
             return {"S": value}
         case bool():
