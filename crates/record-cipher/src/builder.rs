@@ -10,9 +10,10 @@ use esdk_caching_cmm::{
 };
 use esdk_message::Suite;
 
-use crate::cipher::RecordCipher;
+use crate::cipher::{PlaintextRules, RecordCipher};
 use crate::codec::Codec;
 use crate::codec::native::Native;
+use crate::compression::{Compression, DEFAULT_MAX_DECOMPRESSED_BYTES, LEVELS};
 use crate::error::SetupError;
 use crate::keyring;
 use crate::keys::Keys;
@@ -39,6 +40,9 @@ pub struct RecordCipherBuilder {
     max_messages: u64,
     max_bytes: u64,
     kms_concurrency: usize,
+    compression: Compression,
+    compression_level: i32,
+    max_decompressed_bytes: usize,
 }
 
 impl RecordCipherBuilder {
@@ -56,6 +60,9 @@ impl RecordCipherBuilder {
             max_messages: 100,
             max_bytes: DEFAULT_MAX_BYTES,
             kms_concurrency: DEFAULT_MAX_CONCURRENT_CALLS,
+            compression: Compression::default(),
+            compression_level: 1,
+            max_decompressed_bytes: DEFAULT_MAX_DECOMPRESSED_BYTES,
         }
     }
 
@@ -122,6 +129,26 @@ impl RecordCipherBuilder {
         self
     }
 
+    /// Compression of plaintexts before they are encrypted; none by default. A plaintext that would
+    /// not get shorter is encrypted as it is. Upgrade readers before you turn it on.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Level of the compression, 1 to 19; 1 by default.
+    pub fn compression_level(mut self, level: i32) -> Self {
+        self.compression_level = level;
+        self
+    }
+
+    /// Maximum size of a plaintext after decompression, in bytes; 4 MiB by default. A message that
+    /// declares more is refused before memory is allocated for it.
+    pub fn max_decompressed_bytes(mut self, bytes: usize) -> Self {
+        self.max_decompressed_bytes = bytes;
+        self
+    }
+
     /// Builds the cipher. Calls `kms:DescribeKey` once for each alias that is to decrypt, and KMS
     /// for nothing else.
     ///
@@ -135,6 +162,9 @@ impl RecordCipherBuilder {
         if self.kms_concurrency == 0 {
             return Err(SetupError::KmsConcurrency);
         }
+        if !LEVELS.contains(&self.compression_level) {
+            return Err(SetupError::CompressionLevel(self.compression_level));
+        }
         let mut clients = Clients::new(&self.config);
         let codec = match self.engine {
             Engine::Native => {
@@ -146,7 +176,12 @@ impl RecordCipherBuilder {
             }
             Engine::AwsEsdk => self.aws_esdk(&mut clients, frame_length).await?,
         };
-        Ok(RecordCipher::new(codec, clients.into_meters()))
+        let plaintexts = PlaintextRules {
+            compression_level: (self.compression == Compression::Zstd)
+                .then_some(self.compression_level),
+            max_decompressed_bytes: self.max_decompressed_bytes,
+        };
+        Ok(RecordCipher::new(codec, plaintexts, clients.into_meters()))
     }
 
     fn caching<M: MaterialsManager>(

@@ -7,6 +7,8 @@ use aws_config::SdkConfig;
 
 use crate::builder::RecordCipherBuilder;
 use crate::codec::Codec;
+use crate::codec::native::compute;
+use crate::compression::{compress, decompress, is_compressed};
 use crate::context::{STREAM_CONTEXT_KEY, check_stream, context_for};
 use crate::encrypted::Encrypted;
 use crate::error::CipherError;
@@ -20,7 +22,16 @@ use crate::stats::{CipherStats, KmsMeter};
 #[derive(Debug, Clone)]
 pub struct RecordCipher {
     codec: Codec,
+    plaintexts: PlaintextRules,
     kms: Arc<BTreeMap<RegionName, KmsMeter>>,
+}
+
+/// How plaintexts are compressed and decompressed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlaintextRules {
+    /// `None` if they are not compressed.
+    pub(crate) compression_level: Option<i32>,
+    pub(crate) max_decompressed_bytes: usize,
 }
 
 impl RecordCipher {
@@ -30,11 +41,15 @@ impl RecordCipher {
         RecordCipherBuilder::new(keys, config)
     }
 
-    pub(crate) fn new(codec: Codec, kms: BTreeMap<RegionName, KmsMeter>) -> Self {
-        Self { codec, kms: Arc::new(kms) }
+    pub(crate) fn new(
+        codec: Codec,
+        plaintexts: PlaintextRules,
+        kms: BTreeMap<RegionName, KmsMeter>,
+    ) -> Self {
+        Self { codec, plaintexts, kms: Arc::new(kms) }
     }
 
-    /// Encrypts `plaintext` for `stream`. The message cannot be decrypted as a record of any other
+    /// Encrypts `plaintext`, which is JSON, for `stream`. The message cannot be decrypted as a record of any other
     /// stream.
     ///
     /// # Errors
@@ -44,10 +59,14 @@ impl RecordCipher {
         stream: &StreamName,
         plaintext: Vec<u8>,
     ) -> Result<Encrypted, CipherError> {
+        let plaintext = match self.plaintexts.compression_level {
+            Some(level) => compute(plaintext.len(), move || compress(plaintext, level)).await?,
+            None => plaintext,
+        };
         Box::pin(self.codec.encrypt(context_for(stream), plaintext)).await
     }
 
-    /// Decrypts a message that came from `stream`.
+    /// Decrypts a message that came from `stream`, and decompresses its plaintext if it is compressed.
     ///
     /// # Errors
     /// [`CipherError`]; its [`kind`](CipherError::kind) says whether the record can ever be
@@ -66,7 +85,11 @@ impl RecordCipher {
         let (plaintext, context) = Box::pin(self.codec.decrypt(message)).await?;
         // Authenticated now, so this is the check that counts.
         check_stream(stream, context.get(STREAM_CONTEXT_KEY).map(String::as_str))?;
-        Ok(plaintext)
+        if !is_compressed(&plaintext) {
+            return Ok(plaintext);
+        }
+        let limit = self.plaintexts.max_decompressed_bytes;
+        Ok(compute(plaintext.len(), move || decompress(plaintext, limit)).await??)
     }
 
     /// Returns counters accumulated by this cipher and its clones.

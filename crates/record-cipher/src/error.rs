@@ -1,6 +1,7 @@
 //! Errors, and who must act on them.
 
 use crate::context::ContextStream;
+use crate::compression::InvalidFrame;
 use crate::keys::InvalidKey;
 use crate::kms::KmsError;
 use crate::names::StreamName;
@@ -37,6 +38,9 @@ pub enum CipherError {
     /// The AWS Encryption SDK, as the engine of the cipher, refused the message.
     #[error("the message was refused: it is damaged, was changed, or breaks the commitment policy")]
     NotAuthentic,
+    /// The plaintext is compressed in a way that readers do not accept.
+    #[error(transparent)]
+    Compression(#[from] InvalidFrame),
     /// None of the message's encrypted data keys is of a configured key.
     #[error("no configured key can decrypt the record")]
     NoUsableKey,
@@ -74,6 +78,7 @@ impl CipherError {
             Self::WrongStream { .. }
             | Self::Message(_)
             | Self::NotAuthentic
+            | Self::Compression(_)
             | Self::NoUsableKey => ErrorKind::Record,
             Self::Kms(error) => error.kind(),
             Self::AwsEsdkKey(_) => ErrorKind::Operator,
@@ -110,6 +115,9 @@ pub enum SetupError {
     /// A limit of the data key cache is out of range.
     #[error(transparent)]
     Cache(#[from] esdk_caching_cmm::BuildError),
+    /// The compression level is out of range.
+    #[error("compression_level is {0}; it must be 1 to 19")]
+    CompressionLevel(i32),
     /// No data key could ever be made.
     #[error("kms_concurrency is 0; it must be 1 or more")]
     KmsConcurrency,

@@ -2,7 +2,7 @@
 //! from the stream that they were encrypted for.
 //!
 //! This crate owns the wire contract, which both ends of the pipeline must agree on: the
-//! [`Record`], the [`aggregate`] of several records, the encryption context (the stream's name and
+//! [`Record`], the [`aggregate`] of several records, their [`compression`], the encryption context (the stream's name and
 //! nothing of the record), the commitment policy (`REQUIRE_ENCRYPT_REQUIRE_DECRYPT`) and the
 //! algorithm [`Suite`]. A [`RecordCipher`] caches data keys, so AWS KMS is called once per hundred
 //! records instead of once per record.
@@ -37,6 +37,7 @@ mod arn;
 mod builder;
 mod cipher;
 mod codec;
+pub mod compression;
 mod context;
 mod encrypted;
 mod error;
@@ -53,6 +54,7 @@ mod stats;
 
 pub use builder::RecordCipherBuilder;
 pub use cipher::RecordCipher;
+pub use compression::{Compression, DEFAULT_MAX_DECOMPRESSED_BYTES};
 pub use context::{ContextStream, STREAM_CONTEXT_KEY};
 pub use encrypted::Encrypted;
 pub use error::{CipherError, ErrorKind, SetupError};

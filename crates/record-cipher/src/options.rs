@@ -60,7 +60,7 @@ impl FromStr for EncryptFor {
     }
 }
 
-fn find<T: fmt::Display>(name: &str, options: [T; 2]) -> Result<T, InvalidOption> {
+pub(crate) fn find<T: fmt::Display>(name: &str, options: [T; 2]) -> Result<T, InvalidOption> {
     let allowed = options.each_ref().map(T::to_string);
     let found = options.into_iter().find(|option| option.to_string() == name);
     found.ok_or_else(|| InvalidOption { name: name.to_owned(), allowed })

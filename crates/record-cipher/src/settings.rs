@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use esdk_caching_cmm::DEFAULT_MAX_CONCURRENT_CALLS;
 
 use crate::cipher::RecordCipher;
+use crate::compression::DEFAULT_MAX_DECOMPRESSED_BYTES;
 use crate::error::SetupError;
 use crate::keys::{Keys, KmsKeyId};
 use crate::options::Engine;
@@ -23,6 +24,8 @@ pub struct DecryptSettings {
     pub max_age: Duration,
     /// Maximum number of data keys that are decrypted at once, 1 or more; 16 by default.
     pub kms_concurrency: usize,
+    /// Maximum size of a plaintext after decompression, in bytes; 4 MiB by default.
+    pub max_decompressed_bytes: usize,
 }
 
 impl DecryptSettings {
@@ -48,6 +51,7 @@ impl DecryptSettings {
             cache_capacity: 100,
             max_age: Duration::from_secs(600),
             kms_concurrency: DEFAULT_MAX_CONCURRENT_CALLS,
+            max_decompressed_bytes: DEFAULT_MAX_DECOMPRESSED_BYTES,
         }
     }
 
@@ -61,6 +65,7 @@ impl DecryptSettings {
             .cache_capacity(self.cache_capacity)
             .max_age(self.max_age)
             .kms_concurrency(self.kms_concurrency)
+            .max_decompressed_bytes(self.max_decompressed_bytes)
             .build()
             .await
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use lambda_runtime::Error;
-use record_cipher::{DecryptSettings, Engine, KmsKeyId, RecordCipher};
+use record_cipher::{DEFAULT_MAX_DECOMPRESSED_BYTES, DecryptSettings, Engine, KmsKeyId, RecordCipher};
 use record_consumer::{
     BucketName, Consumer, DynamoDbTable, KeyAttributes, S3Quarantine, VersionFrom,
 };
@@ -101,6 +101,12 @@ fn decrypt_settings(variables: &mut Variables) -> Option<DecryptSettings> {
         1..=1_000,
         16_usize,
     );
+    let max_decompressed_bytes = variables.integer(
+        "MAX_DECOMPRESSED_BYTES",
+        "bytes of a message's JSON after decompression",
+        1..=64 << 20,
+        DEFAULT_MAX_DECOMPRESSED_BYTES,
+    );
     let mut settings = match (keys.is_empty(), accounts.is_empty(), partition) {
         (false, true, None) => DecryptSettings::with_keys(keys),
         (true, false, Some(partition)) => DecryptSettings::with_discovery(partition, accounts),
@@ -121,6 +127,7 @@ fn decrypt_settings(variables: &mut Variables) -> Option<DecryptSettings> {
     settings.cache_capacity = capacity;
     settings.max_age = max_age;
     settings.kms_concurrency = concurrency;
+    settings.max_decompressed_bytes = max_decompressed_bytes;
     Some(settings)
 }
 
@@ -200,6 +207,7 @@ mod tests {
             ("VERSION_FROM", "time", "'attribute' or 'sequence-number'"),
             ("CACHE_MAX_AGE_SECONDS", "0", "from 1 to"),
             ("KMS_CONCURRENCY", "0", "from 1 to"),
+            ("MAX_DECOMPRESSED_BYTES", "67108865", "from 1 to 67108864"),
             ("ENGINE", "fast", "native"),
         ] {
             let error = read(&[TABLE, KEY, (name, value)]).err().unwrap();

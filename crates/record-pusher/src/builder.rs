@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use record_cipher::aggregate::MAX_AGGREGATE_BYTES;
 use record_cipher::{
-    EncryptFor, Engine, Keys, KmsKeyId, RecordCipher, RegionName, StreamName, Suite,
+    Compression, EncryptFor, Engine, Keys, KmsKeyId, RecordCipher, RegionName, StreamName, Suite,
 };
 
 use crate::item_key::ItemKey;
@@ -56,6 +56,8 @@ pub struct RecordPusherBuilder {
     suite: Suite,
     encrypt_for: EncryptFor,
     engine: Engine,
+    compression: Compression,
+    compression_level: i32,
     pub(crate) partition_key_field: Option<String>,
     pub(crate) require_key: Option<ItemKey>,
     pub(crate) aggregate_bytes: usize,
@@ -76,6 +78,8 @@ impl RecordPusherBuilder {
             suite: Suite::default(),
             encrypt_for: EncryptFor::default(),
             engine: Engine::default(),
+            compression: Compression::default(),
+            compression_level: 1,
             partition_key_field: None,
             require_key: None,
             aggregate_bytes: 0,
@@ -103,6 +107,20 @@ impl RecordPusherBuilder {
     /// Sets the implementation that encodes messages; native by default.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
+        self
+    }
+
+    /// Sets the compression of plaintexts before they are encrypted; none by default. Worth it with
+    /// [aggregation](Self::aggregate_bytes). A message that would not get shorter is sent as it is.
+    /// Upgrade consumers before you turn it on.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Sets the level of the compression, 1 to 19; 1 by default.
+    pub fn compression_level(mut self, level: i32) -> Self {
+        self.compression_level = level;
         self
     }
 
@@ -180,6 +198,8 @@ impl RecordPusherBuilder {
             .suite(self.suite)
             .engine(self.engine)
             .encrypt_for(self.encrypt_for)
+            .compression(self.compression)
+            .compression_level(self.compression_level)
             .cache_capacity(self.cache_capacity)
             .max_age(self.cache_max_age)
             .max_messages(self.cache_max_messages)

@@ -71,8 +71,8 @@ pub use outage::{OnOutage, Outage};
 pub use outcome::{Delivery, DeliveryError, Outcome, PushError, Undelivered};
 pub use pusher::{Pushed, RecordPusher};
 pub use record_cipher::{
-    CacheStats, CipherError, CipherStats, CmmStats, EncryptFor, Engine, ErrorKind, InvalidRecord,
-    KmsKeyId, KmsStats, Record, RegionName, StreamName, Suite,
+    CacheStats, CipherError, CipherStats, CmmStats, Compression, EncryptFor, Engine, ErrorKind,
+    InvalidRecord, KmsKeyId, KmsStats, Record, RegionName, StreamName, Suite,
 };
 pub use stats::{PusherStats, RegionStats};
 

@@ -52,7 +52,7 @@ impl Native {
         let missing_regions = materials.missing_regions.clone();
         let frame_length = self.frame_length;
         let encrypt = move || materials.key.encrypt(&plaintext, frame_length);
-        let message = compute(self.suite, length, encrypt).await??;
+        let message = compute(work_length(self.suite, length), encrypt).await??;
         Ok(Encrypted { message, missing_regions })
     }
 
@@ -61,8 +61,8 @@ impl Native {
         message: Message,
     ) -> Result<(Vec<u8>, EncryptionContext), CipherError> {
         let materials = self.cmm.decryption_materials(decryption_request(&message)).await?;
-        let (suite, length) = (message.suite(), message.bytes().len());
-        let decrypted = compute(suite, length, move || message.decrypt(&materials.0)).await??;
+        let length = work_length(message.suite(), message.bytes().len());
+        let decrypted = compute(length, move || message.decrypt(&materials.0)).await??;
         let context = decrypted.encryption_context.into_iter().collect();
         Ok((decrypted.plaintext.into_vec(), context))
     }
@@ -72,18 +72,24 @@ impl Native {
     }
 }
 
-/// Runs `work` where it does not hold up other tasks.
-async fn compute<T: Send + 'static>(
-    suite: Suite,
+/// A signature takes as long as many bytes.
+fn work_length(suite: Suite, bytes: usize) -> usize {
+    match suite {
+        Suite::Unsigned => bytes,
+        _ => usize::MAX,
+    }
+}
+
+/// Runs `work` on so many bytes where it does not hold up other tasks.
+pub(crate) async fn compute<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CipherError> {
-    match suite {
-        Suite::Unsigned if bytes <= MAX_ON_WORKER => Ok(work()),
-        _ => spawn_blocking(work)
-            .await
-            .map_err(|_| CipherError::Internal("a computation panicked or was cut off")),
+    if bytes <= MAX_ON_WORKER {
+        return Ok(work());
     }
+    let computed = spawn_blocking(work).await;
+    computed.map_err(|_| CipherError::Internal("a computation panicked or was cut off"))
 }
 
 fn decryption_request(message: &Message) -> DecryptionRequest {

@@ -5,7 +5,7 @@ use lambda_runtime::tracing::Instrument;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use record_pusher::lambda::{PushEvent, handle};
 use record_pusher::metrics::snapshot;
-use record_pusher::{EncryptFor, Engine, RecordPusher, RecordPusherBuilder, RegionName, Suite};
+use record_pusher::{Compression, EncryptFor, Engine, RecordPusher, RecordPusherBuilder, RegionName, Suite};
 use record_telemetry::{Deadline, FunctionMetrics, TraceContext, Variables};
 use std::time::Duration;
 use tikv_jemallocator::Jemalloc;
@@ -62,6 +62,13 @@ fn read_settings(variables: &mut Variables) -> Option<Settings> {
         variables.optional("REQUIRE_KEY", "key of the table that records must fit, such as id:S");
     let aggregate_bytes =
         variables.integer("AGGREGATE_BYTES", "bytes of JSON in one message", 0..=1_000_000, 0);
+    let compression = variables.or(
+        "COMPRESSION",
+        "compression of messages: none or zstd",
+        Compression::default(),
+    );
+    let compression_level =
+        variables.integer("COMPRESSION_LEVEL", "level of the compression", 1..=19, 1);
     let linger = variables.millis(
         "LINGER_MS",
         "milliseconds that a record waits for others",
@@ -97,6 +104,8 @@ fn read_settings(variables: &mut Variables) -> Option<Settings> {
         .encrypt_for(encrypt_for)
         .engine(engine)
         .aggregate_bytes(aggregate_bytes)
+        .compression(compression)
+        .compression_level(compression_level)
         .linger(linger)
         .delivery_timeout(delivery_timeout)
         .cache_capacity(cache_capacity)

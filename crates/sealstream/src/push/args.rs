@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint, value_parser};
 use record_cipher::InvalidName;
 use record_pusher::{
-    EncryptFor, Engine, ItemKey, KmsKeyId, OnOutage, RecordPusher, RecordPusherBuilder, RegionName,
+    Compression, EncryptFor, Engine, ItemKey, KmsKeyId, OnOutage, RecordPusher, RecordPusherBuilder, RegionName,
     StreamName, Suite,
 };
 use record_telemetry::TraceContext;
@@ -105,6 +105,16 @@ pub(crate) struct PusherArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     #[arg(value_parser = value_parser!(u64).range(..=1_000_000))]
     aggregate_bytes: u64,
+
+    /// Compression of messages before they are encrypted: none or zstd. Upgrade consumers first
+    #[arg(long, default_value_t = Compression::None)]
+    #[arg(value_parser = one_of([Compression::None, Compression::Zstd]))]
+    compression: Compression,
+
+    /// Level of the compression, 1 (fastest) to 19 (smallest)
+    #[arg(long, value_name = "LEVEL", default_value_t = 1)]
+    #[arg(value_parser = value_parser!(i32).range(1..=19))]
+    compression_level: i32,
 
     /// Milliseconds that a record waits for others to share a message or a request, 0 to 60000
     #[arg(long, value_name = "MS", default_value_t = 5)]
@@ -221,6 +231,8 @@ impl PushArgs {
                 .encrypt_for(args.encrypt_for)
                 .engine(args.engine)
                 .aggregate_bytes(saturating(args.aggregate_bytes))
+                .compression(args.compression)
+                .compression_level(args.compression_level)
                 .linger(Duration::from_millis(args.linger_ms))
                 .delivery_timeout(args.delivery_timeout_seconds)
                 .on_outage(match self.outage_policy() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use clap::{Args, value_parser};
-use record_cipher::{DecryptSettings, Engine, KmsKeyId, RecordCipher, SetupError};
+use record_cipher::{DEFAULT_MAX_DECOMPRESSED_BYTES, DecryptSettings, Engine, KmsKeyId, RecordCipher, SetupError};
 
 use crate::aws_failure::with_profile;
 use crate::flags::{heading, one_of, seconds};
@@ -75,6 +75,15 @@ pub(crate) struct TailArgs {
     )]
     pub(crate) cache_max_age_seconds: Duration,
 
+    /// Maximum bytes of a message's JSON after decompression
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = DEFAULT_MAX_DECOMPRESSED_BYTES,
+        help_heading = heading::ENCRYPTION
+    )]
+    pub(crate) max_decompressed_bytes: usize,
+
     /// Stop after N records
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..), help_heading = heading::OUTPUT)]
     pub(crate) count: Option<u64>,
@@ -90,6 +99,7 @@ impl TailArgs {
         settings.engine = self.engine;
         settings.cache_capacity = self.cache_capacity;
         settings.max_age = self.cache_max_age_seconds;
+        settings.max_decompressed_bytes = self.max_decompressed_bytes;
         let cipher = settings.build(config).await;
         cipher.map_err(|error| with_profile(error, SetupError::with_profile))
     }
