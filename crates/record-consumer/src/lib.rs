@@ -34,6 +34,7 @@ mod consumer;
 mod event;
 mod failure;
 mod item;
+mod items_memory;
 mod key_attributes;
 mod mistake;
 mod number;

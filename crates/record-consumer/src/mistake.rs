@@ -3,6 +3,8 @@
 /// What a producer has put to the stream in place of an encrypted message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Mistake {
+    #[error("it is empty")]
+    Empty,
     #[error("it is JSON that is not encrypted")]
     PlainJson,
     #[error("it is compressed with gzip and not encrypted")]
@@ -19,6 +21,7 @@ impl Mistake {
     /// Recognises data by its first bytes.
     pub(crate) fn recognise(data: &[u8]) -> Option<Self> {
         match data {
+            [] => Some(Self::Empty),
             [0xf3, 0x89, 0x9a, 0xc2, ..] => Some(Self::KplAggregate),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstandard),
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
@@ -45,7 +48,7 @@ mod tests {
             (b"\x01\x80\x03\x78", None),
             (b"\x02\x05\x78", None),
             (b"text", None),
-            (b"", None),
+            (b"", Some(Mistake::Empty)),
         ] {
             assert_eq!(Mistake::recognise(data), expected, "{data:?}");
         }

@@ -11,7 +11,7 @@ use crate::wire_size::wire_size;
 /// Maximum bytes of a request. DynamoDB takes 16 MB; some are left for what is around the items.
 ///
 /// Source: Amazon DynamoDB API reference, `BatchWriteItem`.
-const MAX_REQUEST_BYTES: usize = 15_900_000;
+pub(crate) const MAX_REQUEST_BYTES: usize = 15_900_000;
 
 /// Position of an item: the index of its record in the batch, and its index in the record.
 pub(crate) type Position = (usize, usize);
@@ -42,19 +42,20 @@ impl PendingWrites {
         self.0.is_empty()
     }
 
-    /// Takes the next request: the lowest positions, `max_items` of them at most, and no more than fit
-    /// into a request.
-    pub(crate) fn take(&mut self, max_items: usize) -> Vec<PendingWrite> {
-        let mut request = Vec::new();
-        let (mut limit, mut bytes) = (max_items, 0);
+    /// Takes the next request: the lowest positions, `max_items` of them and `max_bytes` at most, but one
+    /// at least.
+    pub(crate) fn take(&mut self, max_items: usize, max_bytes: usize) -> Request {
+        let mut request = Request::default();
+        let mut limit = max_items;
         while let Some(next) = self.0.first_entry() {
             limit = limit.min(next.get().max_items);
-            bytes += wire_size(next.get().item());
-            let fits = request.len() < limit && bytes <= MAX_REQUEST_BYTES;
-            if !fits && !request.is_empty() {
+            let bytes = wire_size(next.get().item());
+            let fits = request.writes.len() < limit && request.bytes + bytes <= max_bytes;
+            if !fits && !request.writes.is_empty() {
                 break;
             }
-            request.push(next.remove());
+            request.bytes += bytes;
+            request.writes.push(next.remove());
         }
         request
     }
@@ -68,6 +69,14 @@ impl PendingWrites {
     pub(crate) fn first(&self) -> Option<&PendingWrite> {
         self.0.first_key_value().map(|(_, write)| write)
     }
+}
+
+/// Items that are sent together.
+#[derive(Default)]
+pub(crate) struct Request {
+    pub(crate) writes: Vec<PendingWrite>,
+    /// Size on the wire.
+    pub(crate) bytes: usize,
 }
 
 impl IntoIterator for PendingWrites {
@@ -141,10 +150,11 @@ mod tests {
         let ids = ["c", "a", "b", "a", "c", "d"];
         let entries = ids.iter().enumerate().map(|(record, id)| entry(record, id, 1));
         let mut pending = PendingWrites::new(entries);
-        let request = pending.take(2);
+        let request = pending.take(2, MAX_REQUEST_BYTES).writes;
         assert_eq!(records(&request), [vec![0, 4], vec![1, 3]]);
         request.into_iter().for_each(|write| pending.put_back(write));
-        assert_eq!(records(&pending.take(25)), [vec![0, 4], vec![1, 3], vec![2], vec![5]]);
+        let request = pending.take(25, MAX_REQUEST_BYTES).writes;
+        assert_eq!(records(&request), [vec![0, 4], vec![1, 3], vec![2], vec![5]]);
         assert!(pending.is_empty());
     }
 
@@ -153,7 +163,8 @@ mod tests {
         let sizes = [15_000_000, 900_000, 1_000_000, 17_000_000, 1];
         let entries = sizes.iter().enumerate().map(|(at, size)| entry(at, &at.to_string(), *size));
         let mut pending = PendingWrites::new(entries);
-        let taken: Vec<_> = (0..4).map(|_| pending.take(25).len()).collect();
+        let mut take = || pending.take(25, MAX_REQUEST_BYTES).writes.len();
+        let taken: Vec<_> = (0..4).map(|_| take()).collect();
         assert_eq!(taken, [1, 2, 1, 1]);
     }
 
@@ -161,11 +172,12 @@ mod tests {
     fn a_key_may_limit_its_request() {
         let entries = (0..6).map(|at| entry(at, &at.to_string(), 1));
         let mut pending = PendingWrites::new(entries);
-        for mut write in pending.take(4) {
+        for mut write in pending.take(4, MAX_REQUEST_BYTES).writes {
             write.max_items = 2;
             pending.put_back(write);
         }
-        let taken: Vec<_> = (0..3).map(|_| records(&pending.take(25)).concat()).collect();
+        let mut take = || records(&pending.take(25, MAX_REQUEST_BYTES).writes).concat();
+        let taken: Vec<_> = (0..3).map(|_| take()).collect();
         assert_eq!(taken, [vec![0, 1], vec![2, 3], vec![4, 5]]);
     }
 }

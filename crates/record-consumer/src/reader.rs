@@ -9,11 +9,15 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::event::EventRecord;
 use crate::failure::{Failures, Reason};
+use crate::items_memory::items_memory;
 use crate::mistake::Mistake;
 use crate::schema::{BadMember, Entry, Schema};
 
-/// Maximum bytes of plaintext in a window.
+/// Maximum bytes of plaintext in a window, after decompression.
 const MAX_WINDOW_BYTES: usize = 32 << 20;
+/// Maximum memory of a window's items, in bytes. Lists of small numbers take forty times the memory of
+/// their JSON.
+const MAX_WINDOW_MEMORY: usize = 64 << 20;
 /// Records that are decrypted at once.
 const READS_IN_FLIGHT: usize = 16;
 /// Failing calls to KMS that a batch may make for each of its records.
@@ -31,6 +35,9 @@ pub trait Decrypt: Send + Sync + fmt::Debug {
         message: Vec<u8>,
     ) -> BoxFuture<'a, Result<Vec<u8>, CipherError>>;
 
+    /// Returns the number of requests to AWS KMS that failed so far.
+    fn failed_kms_requests(&self) -> u64;
+
     /// Returns the counters of the cipher.
     fn stats(&self) -> CipherStats;
 }
@@ -42,6 +49,10 @@ impl Decrypt for RecordCipher {
         message: Vec<u8>,
     ) -> BoxFuture<'a, Result<Vec<u8>, CipherError>> {
         self.decrypt(stream, message).boxed()
+    }
+
+    fn failed_kms_requests(&self) -> u64 {
+        self.failed_kms_requests()
     }
 
     fn stats(&self) -> CipherStats {
@@ -60,12 +71,12 @@ pub(crate) struct KmsBudget<'a> {
 impl<'a> KmsBudget<'a> {
     pub(crate) fn new(decrypt: &'a dyn Decrypt, records: usize) -> Self {
         let allowed = FAILING_CALLS_PER_RECORD.saturating_mul(records as u64);
-        Self { decrypt, failed_before: failed_calls(decrypt), allowed, spent: 0 }
+        Self { decrypt, failed_before: decrypt.failed_kms_requests(), allowed, spent: 0 }
     }
 
     /// Takes note of a record that could not be decrypted.
     fn note_failure(&mut self) {
-        self.spent = failed_calls(self.decrypt).saturating_sub(self.failed_before);
+        self.spent = self.decrypt.failed_kms_requests().saturating_sub(self.failed_before);
     }
 
     /// Returns `true` if another record may be decrypted beside `in_flight` others.
@@ -73,10 +84,6 @@ impl<'a> KmsBudget<'a> {
         let reserved = FAILING_CALLS_PER_RECORD * (in_flight as u64 + 1);
         self.spent + reserved <= self.allowed
     }
-}
-
-fn failed_calls(decrypt: &dyn Decrypt) -> u64 {
-    decrypt.stats().kms.values().map(|region| region.errors).sum()
 }
 
 /// When to stop reading a window.
@@ -102,9 +109,22 @@ pub(crate) struct Reader<'a> {
     pub(crate) schema: &'a Schema,
 }
 
-struct Read {
+/// What a window holds.
+#[derive(Default)]
+struct Load {
     plaintext_bytes: usize,
-    entries: Vec<Result<Entry, BadMember>>,
+    memory: usize,
+}
+
+impl Load {
+    fn add(&mut self, plaintext: &[u8]) {
+        self.plaintext_bytes += plaintext.len();
+        self.memory += items_memory(plaintext);
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.plaintext_bytes > MAX_WINDOW_BYTES || self.memory > MAX_WINDOW_MEMORY
+    }
 }
 
 impl Reader<'_> {
@@ -120,13 +140,13 @@ impl Reader<'_> {
     ) -> Window {
         let mut window = Window { end: start, entries: Vec::new(), stopped: None };
         let mut reads = FuturesOrdered::new();
-        let (mut started, mut bytes) = (start, 0);
+        let (mut started, mut load) = (start, Load::default());
         loop {
             while started < records.len()
                 && reads.len() < READS_IN_FLIGHT
                 && budget.allows(reads.len())
             {
-                reads.push_back(self.read_one(&records[started]).boxed());
+                reads.push_back(self.decrypt(&records[started]).boxed());
                 started += 1;
             }
             let until = if window.end == start { until.first } else { until.others };
@@ -135,15 +155,19 @@ impl Reader<'_> {
                 break;
             }
             match timeout_at(until, reads.next()).await {
-                Ok(Some(read)) => {
-                    bytes += read.as_ref().map_or(0, |read| read.plaintext_bytes);
-                    if bytes > MAX_WINDOW_BYTES && window.end > start {
+                Ok(Some(plaintext)) => {
+                    load.add(plaintext.as_deref().unwrap_or_default());
+                    if load.is_too_much() && window.end > start {
                         break;
                     }
-                    if matches!(read, Err(Reason::Cipher(_))) {
+                    if matches!(plaintext, Err(Reason::Cipher(_))) {
                         budget.note_failure();
                     }
-                    window.add(read, failures);
+                    // One after the other: items take more memory than plaintexts.
+                    let number = &records[window.end].sequence_number;
+                    let entries =
+                        plaintext.and_then(|plaintext| self.schema.entries(&plaintext, number));
+                    window.add(entries, failures);
                 }
                 Ok(None) => {
                     let is_done = window.end == records.len();
@@ -156,13 +180,11 @@ impl Reader<'_> {
         window
     }
 
-    async fn read_one(&self, record: &EventRecord) -> Result<Read, Reason> {
+    async fn decrypt(&self, record: &EventRecord) -> Result<Vec<u8>, Reason> {
         let stream = StreamName::from_arn(record.stream_arn.as_deref().unwrap_or_default())?;
         let data = record.data.as_deref().ok_or(Reason::NoData)?;
         let plaintext = self.decrypt.decrypt(&stream, data.to_vec()).await;
-        let plaintext = plaintext.map_err(|error| refused(error, data))?;
-        let entries = self.schema.entries(&plaintext, &record.sequence_number)?;
-        Ok(Read { plaintext_bytes: plaintext.len(), entries })
+        plaintext.map_err(|error| refused(error, data))
     }
 }
 
@@ -176,13 +198,17 @@ fn refused(error: CipherError, data: &[u8]) -> Reason {
 
 impl Window {
     /// Adds the next record.
-    fn add(&mut self, read: Result<Read, Reason>, failures: &mut Failures) {
+    fn add(
+        &mut self,
+        entries: Result<Vec<Result<Entry, BadMember>>, Reason>,
+        failures: &mut Failures,
+    ) {
         let record = self.end;
         self.end += 1;
-        match read {
+        match entries {
             Err(reason) => failures.add(record, None, reason),
-            Ok(read) => {
-                for entry in read.entries {
+            Ok(entries) => {
+                for entry in entries {
                     match entry {
                         Ok(entry) => self.entries.push((record, entry)),
                         Err(bad) => failures.add(record, bad.member, bad.reason),

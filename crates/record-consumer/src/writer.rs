@@ -12,7 +12,7 @@ use crate::attempt::attempt;
 use crate::failure::{Failures, Reason};
 use crate::item::{ItemKey, key_of};
 use crate::pace::Pace;
-use crate::pending_writes::{PendingWrite, PendingWrites};
+use crate::pending_writes::{MAX_REQUEST_BYTES, PendingWrite, PendingWrites, Request};
 use crate::schema::Schema;
 use crate::table::{Item, PutOutcome, Table};
 
@@ -129,7 +129,7 @@ impl Writer<'_> {
 /// Decides which items are sent next.
 struct Schedule<'a> {
     pending: PendingWrites,
-    in_flight: HashMap<usize, Vec<PendingWrite>>,
+    in_flight: HashMap<usize, Request>,
     pace: Pace,
     /// Items that were denied since one was written.
     denials: usize,
@@ -144,20 +144,23 @@ impl Schedule<'_> {
         self.written.stopped.is_some() || (self.pending.is_empty() && self.in_flight.is_empty())
     }
 
-    /// Takes the lowest items, unless enough requests are in flight.
+    /// Takes the lowest items, unless enough is in flight.
     fn next_request(&mut self) -> Option<(usize, Vec<Item>)> {
         if self.is_done() || self.pending.is_empty() || !self.pace.allows(self.in_flight.len()) {
             return None;
         }
-        let request = self.pending.take(self.pace.items_per_request());
-        let items = request.iter().map(|write| write.item().clone()).collect();
+        // All requests together are as large as one may be: each is in memory several times.
+        let in_flight: usize = self.in_flight.values().map(|request| request.bytes).sum();
+        let left = MAX_REQUEST_BYTES.checked_sub(in_flight).filter(|left| *left > 0)?;
+        let request = self.pending.take(self.pace.items_per_request(), left);
+        let items = request.writes.iter().map(|write| write.item().clone()).collect();
         let id = (0..).find(|id| !self.in_flight.contains_key(id))?;
         self.in_flight.insert(id, request);
         Some((id, items))
     }
 
     fn settle(&mut self, id: usize, answer: Answer) {
-        let request = self.in_flight.remove(&id).expect("the request was in flight");
+        let request = self.in_flight.remove(&id).expect("the request was in flight").writes;
         match answer {
             Answer::Superseded => {
                 self.written.superseded += count_versions(&request);
@@ -232,7 +235,7 @@ impl Schedule<'_> {
     }
 
     fn is_lowest(&self, write: &PendingWrite) -> bool {
-        let in_flight = self.in_flight.values().flatten();
+        let in_flight = self.in_flight.values().flat_map(|request| &request.writes);
         let mut undecided = self.pending.first().into_iter().chain(in_flight);
         undecided.all(|other| other.position() > write.position())
     }
@@ -245,7 +248,8 @@ impl Schedule<'_> {
 
     /// Adds the failures of the items that are left.
     fn finish(mut self, call: &'static str) -> Written {
-        let left: Vec<_> = self.in_flight.drain().flat_map(|(_, request)| request).collect();
+        let in_flight = self.in_flight.drain();
+        let left: Vec<_> = in_flight.flat_map(|(_, request)| request.writes).collect();
         self.put_back(left, None);
         if !self.pending.is_empty() {
             let timeout = Reason::NotWritten { call, failure: self.last_failure.take() };

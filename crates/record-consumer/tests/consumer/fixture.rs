@@ -262,7 +262,11 @@ impl Fixture {
     }
 
     pub(crate) async fn message(&self, stream: &str, plaintext: &str) -> Vec<u8> {
-        self.cipher.encrypt(&stream.parse().unwrap(), plaintext.into()).await.unwrap().message
+        self.message_of_bytes(stream, plaintext.into()).await
+    }
+
+    pub(crate) async fn message_of_bytes(&self, stream: &str, plaintext: Vec<u8>) -> Vec<u8> {
+        self.cipher.encrypt(&stream.parse().unwrap(), plaintext).await.unwrap().message
     }
 
     pub(crate) async fn records(&self, plaintexts: &[&str]) -> Vec<Vec<u8>> {

@@ -5,8 +5,10 @@
 mod batches;
 mod delivery;
 mod fixture;
+mod http;
 mod kms_budget;
 mod liveness;
+mod mistakes;
 mod quarantine;
 mod throttling;
 mod verdicts;

@@ -33,6 +33,10 @@ impl Decrypt for Plain {
         ready(Ok(message)).boxed()
     }
 
+    fn failed_kms_requests(&self) -> u64 {
+        0
+    }
+
     fn stats(&self) -> CipherStats {
         CipherStats::default()
     }
