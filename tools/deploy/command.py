@@ -50,7 +50,7 @@ def parser(program: str, description: str, epilog: str) -> argparse.ArgumentPars
 
 
 def region_list(text: str) -> list[str]:
-    regions = text.split(",")
+    regions = [region.strip() for region in text.split(",")]
     if "" in regions or len(set(regions)) < len(regions):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of different Regions such as us-east-1,eu-west-1")
     return regions

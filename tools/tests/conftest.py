@@ -73,6 +73,8 @@ def with_options(binaries: dict[str, Path], request: pytest.FixtureRequest) -> I
             "Suite": "unsigned",
             "EncryptFor": "available",
             "PartitionKeyField": "id",
+            "RequireKey": "id:S,at:N",
+            "PreviousKeyArns": f"arn:aws:kms:{REGIONS[0]}:{ACCOUNT}:key/previous",
             "AggregateBytes": "1000",
             "Tracing": "PassThrough",
             "EncryptPrincipals": f"arn:aws:iam::{ACCOUNT}:role/producer-*,arn:aws:iam::{ACCOUNT}:role/another",

@@ -105,6 +105,12 @@ def test_the_longest_names_are_what_the_parameters_allow() -> None:
         assert f",{length}}}" in TEMPLATES["template.yaml"]["Parameters"][parameter]["AllowedPattern"]
 
 
+def test_a_record_age_is_none_or_what_lambda_takes() -> None:
+    pattern = TEMPLATES["template.yaml"]["Parameters"]["MaximumRecordAgeSeconds"]["AllowedPattern"]
+    taken = [age for age in range(-2, 610_000) if re.fullmatch(pattern, f"{age}")]
+    assert taken == [-1, *range(60, 604_801)]
+
+
 @pytest.mark.parametrize("service", ["kinesis", "kms", "dynamodb", "lambda"])
 def test_regions_of_all_partitions_can_be_named(service: str) -> None:
     pattern = TEMPLATES["template.yaml"]["Parameters"]["PusherRegions"]["AllowedPattern"]
