@@ -134,7 +134,7 @@ def key_arns(stack: RegionStack, stacks: list[RegionStack], parameters: dict[str
     """The parameter PusherKeyArns: the keys of the other Regions, as far as they exist."""
     regions = parameters["PusherRegions"].split(",")
     others = [other for other in stacks if other is not stack and other.region in regions]
-    arns = [other.outputs().get("KeyArn") for other in others if other.status() is not None]
+    arns = [other.outputs().get("KeyArns") for other in others if other.status() is not None]
     return {"PusherKeyArns": ",".join(arn for arn in arns if arn)}
 
 

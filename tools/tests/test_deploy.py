@@ -117,6 +117,34 @@ def test_a_stack_is_deployed_again_over_the_data_that_it_left(stack: Stack, buil
     wait_for_items(stack, region, second["TableName"], {"1", "2"})
 
 
+def test_the_key_is_replaced_while_records_arrive(stack: Stack, built: Path) -> None:
+    region = "eu-west-2"
+
+    def deploy_keys(keys: str, *parameters: str) -> dict[str, str]:
+        arguments = [argument for value in (f"RecordKeys={keys}", *parameters) for argument in ("--parameter", value)]
+        [outputs] = json.loads(deploy(stack, [region], built, "--json", *arguments).stdout).values()
+        push(stack, outputs["PusherFunction"], {"id": keys}, region)
+        return outputs
+
+    old = deploy_keys("a")
+    wait_for_items(stack, region, old["TableName"], {"a"})
+    [message] = messages(stack, region, old["StreamName"])
+    both = deploy_keys("a,b")
+    assert both["KeyArn"] == old["KeyArn"]
+    new = deploy_keys("b,a")
+    assert new["KeyArn"] not in old["KeyArns"]
+    assert set(new["KeyArns"].split(",")) == {old["KeyArn"], new["KeyArn"]}
+    last = deploy_keys("b", f"PreviousKeyArns={old['KeyArn']}")
+    assert last["KeyArns"] == new["KeyArn"]
+    assert stack.client("kms", region).describe_key(KeyId=old["KeyArn"])["KeyMetadata"]["Enabled"]
+    wait_for_items(stack, region, last["TableName"], {"a", "a,b", "b,a", "b"})
+
+    # A message under the old key, as a spool may send it.
+    stack.client("dynamodb", region).delete_item(TableName=last["TableName"], Key={"id": {"S": "a"}})
+    stack.client("kinesis", region).put_record(StreamName=last["StreamName"], Data=message, PartitionKey="1")
+    wait_for_items(stack, region, last["TableName"], {"a", "a,b", "b,a", "b"})
+
+
 def test_a_foreign_stack_is_neither_updated_nor_deleted(stack: Stack, built: Path) -> None:
     region = "ap-northeast-1"
     template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
