@@ -9,35 +9,28 @@ from pathlib import Path
 import pytest
 
 from tools import ROOT
-from tools.deploy.plain_template import NAME
 from tools.local_aws.pipeline import REGIONS
 from tools.local_aws.stack import INFRA, STACK_NAME, Stack, read_template, wait_until
-from tools.tests.conftest import Deployment, local_aws, run
+from tools.tests.conftest import Deployment, local_aws
 from tools.tests.test_template import nodes
 
 ARRIVAL_SECONDS = 60
 NESTED = ["monitoring", "network"]
 
 
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("template")
-    # Neither a Region nor credentials are needed.
-    run([ROOT / "scripts" / "template", "--out", folder], {"PATH": "/usr/bin:/bin:/usr/local/bin"})
-    return folder / NAME
-
-
-def test_it_has_neither_transform_nor_nested_stacks_and_is_valid(file: Path) -> None:
-    content = json.loads(file.read_text(encoding="utf-8"))
+def test_it_has_neither_transform_nor_nested_stacks_and_is_valid(plain_template: Path) -> None:
+    content = json.loads(plain_template.read_text(encoding="utf-8"))
     types = {resource["Type"] for resource in content["Resources"].values()}
     assert "Transform" not in content
     assert not [name for name in types if "Serverless" in name or name == "AWS::CloudFormation::Stack"]
-    linted = subprocess.run([ROOT / ".venv/tools/bin/cfn-lint", file], capture_output=True, text=True, check=False)
+    linted = subprocess.run(
+        [ROOT / ".venv/tools/bin/cfn-lint", plain_template], capture_output=True, text=True, check=False
+    )
     assert linted.returncode == 0, linted.stdout
 
 
-def test_it_has_all_that_the_nested_stacks_have(file: Path) -> None:
-    content = json.loads(file.read_text(encoding="utf-8"))
+def test_it_has_all_that_the_nested_stacks_have(plain_template: Path) -> None:
+    content = json.loads(plain_template.read_text(encoding="utf-8"))
     for name in NESTED:
         template = read_template(INFRA / f"{name}.yaml")
         prefix = name.capitalize()
@@ -47,8 +40,8 @@ def test_it_has_all_that_the_nested_stacks_have(file: Path) -> None:
             assert found["Properties"].keys() == properties["Properties"].keys()
 
 
-def test_every_name_in_it_is_known(file: Path) -> None:
-    content = json.loads(file.read_text(encoding="utf-8"))
+def test_every_name_in_it_is_known(plain_template: Path) -> None:
+    content = json.loads(plain_template.read_text(encoding="utf-8"))
     used = {
         node["Fn::If"][0] for node in nodes(content["Resources"]) if isinstance(node, dict) and "Fn::If" in node
     } | {resource["Condition"] for resource in content["Resources"].values() if "Condition" in resource}
@@ -59,10 +52,12 @@ def test_every_name_in_it_is_known(file: Path) -> None:
         assert not isinstance(condition, dict) or condition.get("Ref", "") not in content["Resources"]
 
 
-def test_it_deploys_the_pipeline(file: Path, binaries: dict[str, Path], request: pytest.FixtureRequest) -> None:
+def test_it_deploys_the_pipeline(
+    plain_template: Path, binaries: dict[str, Path], request: pytest.FixtureRequest
+) -> None:
     region = REGIONS[0]
     with local_aws(request) as stack:
-        outputs = deploy(stack, region, file, binaries, PusherRegions=region)
+        outputs = deploy(stack, region, plain_template, binaries, PusherRegions=region)
         client = stack.client("lambda", region)
         record = {"id": "1", "name": "first"}
         answer = client.invoke(FunctionName=outputs["PusherFunction"], Payload=json.dumps(record))
@@ -75,7 +70,7 @@ def test_it_deploys_the_pipeline(file: Path, binaries: dict[str, Path], request:
 
 
 def test_it_deploys_the_same_resources_with_every_option(
-    file: Path, binaries: dict[str, Path], with_options: Deployment, request: pytest.FixtureRequest
+    plain_template: Path, binaries: dict[str, Path], with_options: Deployment, request: pytest.FixtureRequest
 ) -> None:
     region = REGIONS[0]
     cloudformation = with_options.stack.client("cloudformation", region)
@@ -91,17 +86,19 @@ def test_it_deploys_the_same_resources_with_every_option(
             "SubnetIds": ",".join(subnet["SubnetId"] for subnet in subnets),
             "RouteTableIds": ",".join(table["RouteTableId"] for table in tables),
         }
-        outputs = deploy(stack, region, file, binaries, **parameters)
+        outputs = deploy(stack, region, plain_template, binaries, **parameters)
         assert outputs.keys() == with_options.outputs.keys()
         assert resource_types(stack, region) == resource_types(with_options.stack, region)
 
 
-def deploy(stack: Stack, region: str, file: Path, binaries: dict[str, Path], **parameters: str) -> dict[str, str]:
+def deploy(
+    stack: Stack, region: str, plain_template: Path, binaries: dict[str, Path], **parameters: str
+) -> dict[str, str]:
     code = [
         stack.upload_package(region, stack.package(binaries[name])) for name in ("record-consumer", "record-pusher")
     ]
     assert [entry["Key"] for entry in code] == ["record-consumer.zip", "record-pusher.zip"]
-    template = json.loads(file.read_text(encoding="utf-8"))
+    template = json.loads(plain_template.read_text(encoding="utf-8"))
     return stack.create_stack(region, STACK_NAME, template, CodeBucket=code[0]["Bucket"], **parameters)
 
 
