@@ -145,6 +145,38 @@ def test_the_key_is_replaced_while_records_arrive(stack: Stack, built: Path) -> 
     wait_for_items(stack, region, last["TableName"], {"a", "a,b", "b,a", "b"})
 
 
+def test_the_stream_is_renamed(stack: Stack, built: Path) -> None:
+    region = "ca-central-1"
+    [old] = json.loads(deploy(stack, [region], built, "--json").stdout).values()
+    push(stack, old["PusherFunction"], {"id": "1"}, region)
+    wait_for_items(stack, region, old["TableName"], {"1"})
+
+    renamed = deploy(stack, [region], built, "--json", "--parameter", "StreamName=orders")
+    assert f"  {region}: REPLACES the stream records." in renamed.stderr
+    [new] = json.loads(renamed.stdout).values()
+    assert new["StreamName"] == "orders"
+    push(stack, new["PusherFunction"], {"id": "2"}, region)
+    wait_for_items(stack, region, new["TableName"], {"1", "2"})
+    # What it holds is not lost, and may be read once more.
+    assert len(messages(stack, region, old["StreamName"])) == 1
+
+
+def test_the_pusher_moves_to_another_region(stack: Stack, built: Path) -> None:
+    regions = ["eu-central-2", "eu-south-1"]
+    first = json.loads(deploy(stack, regions, built, "--json").stdout)
+    push(stack, first[regions[0]]["PusherFunction"], {"id": "1"}, regions[0])
+    # The new one first, so that callers can change over before the old one goes.
+    both = deploy(stack, regions, built, "--json", "--pushers", ",".join(regions))
+    push(stack, json.loads(both.stdout)[regions[1]]["PusherFunction"], {"id": "2"}, regions[1])
+    moved = deploy(stack, regions[::-1], built, "--json")
+    assert f"  {regions[0]}: DELETES the function record-pusher" in moved.stderr
+    outputs = json.loads(moved.stdout)
+    assert "PusherFunction" not in outputs[regions[0]]
+    push(stack, outputs[regions[1]]["PusherFunction"], {"id": "3"}, regions[1])
+    for region in regions:
+        wait_for_items(stack, region, outputs[region]["TableName"], {"1", "2", "3"})
+
+
 def test_a_foreign_stack_is_neither_updated_nor_deleted(stack: Stack, built: Path) -> None:
     region = "ap-northeast-1"
     template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
