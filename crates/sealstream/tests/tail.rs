@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -313,6 +315,20 @@ async fn denied_decryption_ends_the_command_with_one_error() {
         kms_key_arn(REGION, ALIAS)
     );
     assert!(tailed.messages.ends_with(&next_step), "{tailed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_about_credentials_names_the_profile() {
+    let fixture = Fixture::new(1).await;
+    let config = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tail_profile");
+    fs::write(&config, "[profile dev]\ncredential_process = false\n").unwrap();
+    let mut command = fixture.command(&ALL);
+    command.env("SEALSTREAM_KMS_KEY", ALIAS).env_remove("AWS_ACCESS_KEY_ID");
+    command.env("AWS_CONFIG_FILE", config).env("AWS_PROFILE", "dev");
+    let tailed = Tailed::of(command.spawn().unwrap()).await;
+    let expected = "error: AWS KMS in eu-west-1: DescribeKey with alias/records failed: the \
+                    credential process of profile \"dev\" failed\n";
+    assert!(tailed.messages.starts_with(expected), "{tailed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
