@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
 mod fixture;
+mod ignored_signals;
 mod input;
 mod memory;
 mod operator;
