@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::answer::{Answer, ServiceError};
-use crate::call::Call;
+use crate::call::{Call, access_key};
 use crate::clock::Clock;
 use crate::dynamodb::DynamoDb;
 use crate::faults::{Fault, Faults};
@@ -188,13 +188,14 @@ impl Services {
         if let Err(error) = self.clock.check(head, service) {
             return Ok(error.answer(service));
         }
-        match self.faults.befall(call) {
+        match self.faults.befall(call, access_key(head)) {
             None => Ok(self.perform(call, head, body, 0)),
             Some(Fault::Partial { every }) => Ok(self.perform(call, head, body, every)),
             Some(Fault::Throttle) => Ok(ServiceError::throttled(service).answer(service)),
             Some(Fault::InternalError) => Ok(ServiceError::internal(service).answer(service)),
             Some(Fault::Unavailable) => Ok(ServiceError::unavailable(service).answer(service)),
             Some(Fault::AccessDenied) => Ok(ServiceError::access_denied(service).answer(service)),
+            Some(Fault::ExpiredToken) => Ok(ServiceError::expired_token(service).answer(service)),
             Some(Fault::ExpiredIterator) => Ok(ServiceError::expired_iterator().answer(service)),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
