@@ -64,6 +64,14 @@ impl ServiceError {
         Self::new(status, code, "a fault was injected")
     }
 
+    pub(crate) fn expired_token(service: Service) -> Self {
+        let code = match service {
+            Service::S3 => "ExpiredToken",
+            _ => "ExpiredTokenException",
+        };
+        Self::new(400, code, "The security token included in the request is expired")
+    }
+
     pub(crate) fn expired_iterator() -> Self {
         Self::new(400, "ExpiredIteratorException", "a fault was injected")
     }

@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::answer::{Answer, ServiceError};
-use crate::call::Call;
+use crate::call::{Call, access_key};
+use crate::clock::Clock;
 use crate::dynamodb::DynamoDb;
 use crate::faults::{Fault, Faults};
 use crate::kinesis::Kinesis;
@@ -64,6 +65,13 @@ impl FakeAws {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.services.faults
+    }
+
+    /// Sets the server's clock ahead of this machine's, or behind it if `seconds` is negative. Requests
+    /// that were signed too far from the server's time are refused, as AWS does, and every answer has
+    /// the server's time as its `Date`.
+    pub fn skew_clock(&self, seconds: i64) {
+        self.services.clock.skew(seconds);
     }
 
     /// The streams.
@@ -129,6 +137,7 @@ async fn serve(stream: TcpStream, services: Arc<Services>) {
 
 #[derive(Debug)]
 struct Services {
+    clock: Clock,
     faults: Faults,
     kinesis: Kinesis,
     dynamodb: DynamoDb,
@@ -140,6 +149,7 @@ struct Services {
 impl Services {
     fn new() -> Self {
         Self {
+            clock: Clock::default(),
             faults: Faults::default(),
             kinesis: Kinesis::default(),
             dynamodb: DynamoDb::default(),
@@ -151,6 +161,12 @@ impl Services {
 
     /// An error resets the connection.
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, io::Error> {
+        let mut answer = self.answer_undated(request).await?;
+        answer.headers_mut().insert(hyper::header::DATE, self.clock.date());
+        Ok(answer)
+    }
+
+    async fn answer_undated(&self, request: Request<Incoming>) -> Result<Answer, io::Error> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         if let Some(path) = head.uri.path().strip_prefix(runtime_api::PREFIX) {
@@ -169,13 +185,17 @@ impl Services {
         body: &Bytes,
     ) -> Result<Answer, io::Error> {
         let service = call.operation.service();
-        match self.faults.befall(call) {
+        if let Err(error) = self.clock.check(head, service) {
+            return Ok(error.answer(service));
+        }
+        match self.faults.befall(call, access_key(head)) {
             None => Ok(self.perform(call, head, body, 0)),
             Some(Fault::Partial { every }) => Ok(self.perform(call, head, body, every)),
             Some(Fault::Throttle) => Ok(ServiceError::throttled(service).answer(service)),
             Some(Fault::InternalError) => Ok(ServiceError::internal(service).answer(service)),
             Some(Fault::Unavailable) => Ok(ServiceError::unavailable(service).answer(service)),
             Some(Fault::AccessDenied) => Ok(ServiceError::access_denied(service).answer(service)),
+            Some(Fault::ExpiredToken) => Ok(ServiceError::expired_token(service).answer(service)),
             Some(Fault::ExpiredIterator) => Ok(ServiceError::expired_iterator().answer(service)),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
