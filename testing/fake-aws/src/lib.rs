@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod answer;
 mod base64_bytes;
 mod call;
+mod clock;
 mod condition;
 mod decimal;
 mod dynamodb;

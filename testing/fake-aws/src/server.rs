@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::answer::{Answer, ServiceError};
 use crate::call::Call;
+use crate::clock::Clock;
 use crate::dynamodb::DynamoDb;
 use crate::faults::{Fault, Faults};
 use crate::kinesis::Kinesis;
@@ -64,6 +65,13 @@ impl FakeAws {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.services.faults
+    }
+
+    /// Sets the server's clock ahead of this machine's, or behind it if `seconds` is negative. Requests
+    /// that were signed too far from the server's time are refused, as AWS does, and every answer has
+    /// the server's time as its `Date`.
+    pub fn skew_clock(&self, seconds: i64) {
+        self.services.clock.skew(seconds);
     }
 
     /// The streams.
@@ -129,6 +137,7 @@ async fn serve(stream: TcpStream, services: Arc<Services>) {
 
 #[derive(Debug)]
 struct Services {
+    clock: Clock,
     faults: Faults,
     kinesis: Kinesis,
     dynamodb: DynamoDb,
@@ -140,6 +149,7 @@ struct Services {
 impl Services {
     fn new() -> Self {
         Self {
+            clock: Clock::default(),
             faults: Faults::default(),
             kinesis: Kinesis::default(),
             dynamodb: DynamoDb::default(),
@@ -151,6 +161,12 @@ impl Services {
 
     /// An error resets the connection.
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, io::Error> {
+        let mut answer = self.answer_undated(request).await?;
+        answer.headers_mut().insert(hyper::header::DATE, self.clock.date());
+        Ok(answer)
+    }
+
+    async fn answer_undated(&self, request: Request<Incoming>) -> Result<Answer, io::Error> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         if let Some(path) = head.uri.path().strip_prefix(runtime_api::PREFIX) {
@@ -169,6 +185,9 @@ impl Services {
         body: &Bytes,
     ) -> Result<Answer, io::Error> {
         let service = call.operation.service();
+        if let Err(error) = self.clock.check(head, service) {
+            return Ok(error.answer(service));
+        }
         match self.faults.befall(call) {
             None => Ok(self.perform(call, head, body, 0)),
             Some(Fault::Partial { every }) => Ok(self.perform(call, head, body, every)),
