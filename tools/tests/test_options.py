@@ -49,7 +49,8 @@ def test_alarms_go_to_the_topic_and_the_dashboard_knows_them(with_options: Deplo
     cloudwatch = with_options.stack.client("cloudwatch", REGION)
     alarms = cloudwatch.describe_alarms()["MetricAlarms"]
     assert {tuple(alarm["AlarmActions"]) for alarm in alarms} == {(f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",)}
-    dashboard = cloudwatch.get_dashboard(DashboardName=with_options.outputs["ConsumerFunction"])["DashboardBody"]
+    name = f"{with_options.outputs['ConsumerFunction']}-{REGION}"
+    dashboard = cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"]
     [shown] = [widget for widget in json.loads(dashboard)["widgets"] if widget["type"] == "alarm"]
     assert sorted(shown["properties"]["alarms"]) == sorted(alarm["AlarmArn"] for alarm in alarms)
 

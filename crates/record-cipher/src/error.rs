@@ -1,5 +1,6 @@
 //! Errors, and who must act on them.
 
+use crate::context::ContextStream;
 use crate::keys::InvalidKey;
 use crate::kms::KmsError;
 use crate::names::StreamName;
@@ -23,12 +24,12 @@ pub enum ErrorKind {
 #[non_exhaustive]
 pub enum CipherError {
     /// The record was encrypted for another stream, or for none.
-    #[error("the record was encrypted for {}, not for stream {expected}", or_none(.found.as_ref()))]
+    #[error("{}", .found.mismatch(.expected))]
     WrongStream {
         /// Stream that the record came from.
         expected: StreamName,
-        /// Stream that the record's encryption context names, if that is the name of a stream.
-        found: Option<StreamName>,
+        /// Stream that the record's encryption context names.
+        found: ContextStream,
     },
     /// The data is not a message that the commitment policy allows, or was damaged or changed.
     #[error("the message was refused: {0}")]
@@ -56,11 +57,16 @@ pub enum CipherError {
     Internal(&'static str),
 }
 
-fn or_none(stream: Option<&StreamName>) -> String {
-    stream.map_or_else(|| "no stream".to_owned(), |name| format!("stream {name}"))
-}
-
 impl CipherError {
+    /// Names the AWS profile in what the error says about credentials.
+    #[must_use]
+    pub fn with_profile(self, profile: &str) -> Self {
+        match self {
+            Self::Kms(error) => Self::Kms(error.with_profile(profile)),
+            error => error,
+        }
+    }
+
     /// Returns who must act.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -125,6 +131,15 @@ pub enum SetupError {
 }
 
 impl SetupError {
+    /// Names the AWS profile in what the error says about credentials.
+    #[must_use]
+    pub fn with_profile(self, profile: &str) -> Self {
+        match self {
+            Self::Alias(error) => Self::Alias(error.with_profile(profile)),
+            error => error,
+        }
+    }
+
     /// Returns who must act: for a bad setting, the operator.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -53,7 +53,7 @@ mod stats;
 
 pub use builder::RecordCipherBuilder;
 pub use cipher::RecordCipher;
-pub use context::STREAM_CONTEXT_KEY;
+pub use context::{ContextStream, STREAM_CONTEXT_KEY};
 pub use encrypted::Encrypted;
 pub use error::{CipherError, ErrorKind, SetupError};
 pub use esdk_caching_cmm::{CacheStats, CmmStats};

@@ -6,11 +6,11 @@ use aws_outcome::{Cause, Class, CredentialsProblem, Failure};
 
 use crate::exit_code::ExitCode;
 
-/// Names the profile in use in what the failure says about credentials.
-pub(crate) fn with_profile(failure: Failure) -> Failure {
+/// Names the profile in use in what the error says about credentials. `name` does so for its type.
+pub(crate) fn with_profile<E>(error: E, name: impl FnOnce(E, &str) -> E) -> E {
     match env::var("AWS_PROFILE") {
-        Ok(profile) if !profile.is_empty() => failure.with_profile(&profile),
-        _ => failure,
+        Ok(profile) if !profile.is_empty() => name(error, &profile),
+        _ => error,
     }
 }
 

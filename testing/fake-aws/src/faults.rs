@@ -21,6 +21,8 @@ pub enum Fault {
     Unavailable,
     /// The service's error for a caller without permission, `AccessDeniedException`.
     AccessDenied,
+    /// The service's error for temporary credentials that have expired, `ExpiredTokenException`.
+    ExpiredToken,
     /// `ExpiredIteratorException` of a `GetRecords`. Other operations never have it.
     ExpiredIterator,
     /// The connection is reset before the operation is carried out.
@@ -72,6 +74,7 @@ pub struct Rule {
     region: Option<String>,
     service: Option<Service>,
     operation: Option<Operation>,
+    access_key: Option<String>,
     left: Option<u64>,
     chance: Option<(f64, fastrand::Rng)>,
 }
@@ -79,7 +82,15 @@ pub struct Rule {
 impl Rule {
     /// The fault befalls every call.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, region: None, service: None, operation: None, left: None, chance: None }
+        Self {
+            fault,
+            region: None,
+            service: None,
+            operation: None,
+            access_key: None,
+            left: None,
+            chance: None,
+        }
     }
 
     /// Only calls in this Region.
@@ -100,6 +111,12 @@ impl Rule {
         self
     }
 
+    /// Only calls that are signed with this access key.
+    pub fn access_key(mut self, id: impl Into<String>) -> Self {
+        self.access_key = Some(id.into());
+        self
+    }
+
     /// Only so many calls.
     pub fn times(mut self, times: u64) -> Self {
         self.left = Some(times);
@@ -112,8 +129,9 @@ impl Rule {
         self
     }
 
-    fn befalls(&mut self, call: &Call, bytes: usize) -> bool {
-        let befalls = self.covers(call, bytes) && self.left != Some(0) && self.draw();
+    fn befalls(&mut self, call: &Call, access_key: &str, bytes: usize) -> bool {
+        let signed = self.access_key.as_ref().is_none_or(|id| id == access_key);
+        let befalls = signed && self.covers(call, bytes) && self.left != Some(0) && self.draw();
         if befalls && let Some(left) = &mut self.left {
             *left -= 1;
         }
@@ -203,10 +221,11 @@ impl Faults {
     }
 
     /// Counts a call with a body of so many bytes, and says what befalls it.
-    pub(crate) fn befall(&self, call: &Call, bytes: usize) -> Option<Fault> {
+    pub(crate) fn befall(&self, call: &Call, access_key: &str, bytes: usize) -> Option<Fault> {
         let mut state = lock(&self.0);
         let mut rules = state.rules.iter_mut();
-        let fault = rules.find_map(|(_, rule)| rule.befalls(call, bytes).then_some(rule.fault));
+        let fault =
+            rules.find_map(|(_, rule)| rule.befalls(call, access_key, bytes).then_some(rule.fault));
         let calls = state.calls.entry(call.clone()).or_default();
         calls.calls += 1;
         calls.faults += u64::from(fault.is_some());

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::answer::{Answer, ServiceError, html_page};
-use crate::call::Call;
+use crate::call::{Call, access_key};
 use crate::clock::Clock;
 use crate::connections::{Connection, Connections};
 use crate::credentials::{self, CredentialsIssuer};
@@ -259,13 +259,14 @@ impl Services {
         if let Err(error) = refused {
             return Ok(transmission::whole(error.answer(service)));
         }
-        Ok(transmission::whole(match self.faults.befall(call, body.len()) {
+        Ok(transmission::whole(match self.faults.befall(call, access_key(head), body.len()) {
             None => perform(),
             Some(Fault::Partial { every }) => self.perform(call, head, body, every),
             Some(Fault::Throttle) => ServiceError::throttled(service).answer(service),
             Some(Fault::InternalError) => ServiceError::internal(service).answer(service),
             Some(Fault::Unavailable) => ServiceError::unavailable(service).answer(service),
             Some(Fault::AccessDenied) => ServiceError::access_denied(service).answer(service),
+            Some(Fault::ExpiredToken) => ServiceError::expired_token(service).answer(service),
             Some(Fault::ExpiredIterator) => ServiceError::expired_iterator().answer(service),
             Some(Fault::HtmlPage { status }) => html_page(status),
             Some(Fault::TooLarge { .. }) => html_page(413),

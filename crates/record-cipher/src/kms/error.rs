@@ -95,6 +95,15 @@ impl KmsError {
         }
     }
 
+    /// Names the AWS profile in what the error says about credentials.
+    #[must_use]
+    pub fn with_profile(mut self, profile: &str) -> Self {
+        if let Reason::Failed(failure) = self.reason {
+            self.reason = Reason::Failed(failure.with_profile(profile));
+        }
+        self
+    }
+
     /// Returns `true` if the answer proves that the encrypted data key, or the encryption context,
     /// is not what its writer made.
     pub(crate) fn proves_forgery(&self) -> bool {

@@ -1,3 +1,6 @@
+mod ending;
+mod silence;
+
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
@@ -100,8 +103,12 @@ impl Fixture {
     fn with_policy(script: Arc<Script>, policy: OnOutage) -> Self {
         let (stop, counters) = (CancellationToken::new(), Arc::<Counters>::default());
         let outages = Arc::new(Outages::new(policy, TIMEOUT));
-        let settings =
-            BatchSettings { linger: LINGER, delivery_timeout: TIMEOUT, outages: outages.clone() };
+        let settings = BatchSettings {
+            linger: LINGER,
+            delivery_timeout: TIMEOUT,
+            outages: outages.clone(),
+            capacity: Capacity::new(1 << 20),
+        };
         let service = Service::Stream("eu-west-1".parse().unwrap());
         let batcher = Batcher::start(script, service, settings, stop.clone(), counters.clone());
         Self { batcher, stop, counters, outages }
@@ -111,7 +118,7 @@ impl Fixture {
         let (sender, outcome) = oneshot::channel();
         let caller = Arc::new(Caller(Mutex::new(Some(sender))));
         let (deadline, counters) = (Instant::now() + TIMEOUT, self.counters.clone());
-        self.batcher.put(PendingDelivery::new(Arc::new(entry), deadline, counters, 0, caller));
+        self.batcher.put(PendingDelivery::new(Arc::new(entry), deadline, 0, counters, 0, caller));
         outcome
     }
 
@@ -124,6 +131,10 @@ impl Fixture {
 struct Caller(Mutex<Option<oneshot::Sender<Outcome>>>);
 
 impl Recipient for Caller {
+    fn is_acknowledged(&self) -> bool {
+        false
+    }
+
     fn resolve(&self, _region: usize, result: Outcome) {
         let sender = self.0.lock().unwrap().take().expect("one entry has one result");
         let _ = sender.send(result);
@@ -366,32 +377,4 @@ async fn a_blocked_key_does_not_block_others() {
     assert_eq!(script.request_sizes(), [2]);
     first.await.unwrap().unwrap();
     blocked.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_batcher_that_is_dropped_sends_what_it_has() {
-    let script = Script::slow(Duration::from_secs(1));
-    let fixture = Fixture::new(script.clone());
-    let first = fixture.queue(keyed("a", 1, 4));
-    let blocked = fixture.queue(keyed("a", 2, 4));
-    drop(fixture);
-    first.await.unwrap().unwrap();
-    blocked.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_batcher_that_is_stopped_returns_everything() {
-    let script = Script::slow(Duration::from_secs(3600));
-    let fixture = Fixture::new(script.clone());
-    let in_flight = fixture.queue(keyed("a", 1, 4));
-    let blocked = fixture.queue(keyed("a", 2, 4));
-    while script.request_sizes().is_empty() {
-        tokio::time::advance(LINGER).await;
-        yield_now().await;
-    }
-    fixture.stop.cancel();
-    for outcome in [in_flight, blocked] {
-        assert_eq!(code(&outcome.await.unwrap()), "Stopped");
-    }
-    assert_eq!(code(&fixture.queue(keyed("b", 3, 4)).await.unwrap()), "Stopped");
 }

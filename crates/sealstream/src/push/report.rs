@@ -9,7 +9,7 @@ use record_pusher::{
 };
 use serde::Serialize;
 
-use crate::aws_failure::{next_step, stream_next_step};
+use crate::aws_failure::{next_step, stream_next_step, with_profile};
 use crate::output;
 use crate::push::args::Output;
 use crate::push::position::Position;
@@ -169,7 +169,7 @@ impl Report {
     fn not_sent(&mut self, position: &Position, error: &PushError) {
         self.summary.undelivered += 1;
         self.summary.regions.values_mut().for_each(|region| region.undelivered += 1);
-        let text = error.to_string();
+        let text = with_profile(error.clone(), name_profile).to_string();
         self.reject(position, &text);
         // A record that is at fault does not get better by pushing it again.
         if error.kind() != ErrorKind::Record {
@@ -331,6 +331,13 @@ impl Report {
             lines => text += &format!("  {lines} lines were rejected\n"),
         }
         text
+    }
+}
+
+fn name_profile(error: PushError, profile: &str) -> PushError {
+    match error {
+        PushError::Encryption(error) => PushError::Encryption(error.with_profile(profile)),
+        error => error,
     }
 }
 

@@ -135,7 +135,7 @@ async fn check_bucket(
 fn ended(failure: Failure, what: &str) -> CommandError {
     let (code, next_step) =
         (aws_failure::exit_code(&failure), aws_failure::next_step(failure.cause()));
-    let failure = aws_failure::with_profile(failure);
+    let failure = aws_failure::with_profile(failure, Failure::with_profile);
     CommandError::new(code, anyhow!("{what}: {failure}"))
         .with_next_step(next_step.map(str::to_owned))
 }

@@ -256,5 +256,5 @@ fn failure<E>(error: &SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    with_profile(Failure::new(Service::Kinesis, error))
+    with_profile(Failure::new(Service::Kinesis, error), Failure::with_profile)
 }

@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use clap::{Args, value_parser};
 use record_cipher::{DecryptSettings, Engine, KmsKeyId, RecordCipher, SetupError};
 
+use crate::aws_failure::with_profile;
 use crate::flags::{heading, one_of, seconds};
 use crate::stream::args::StreamArgs;
 use crate::tail::since::Since;
@@ -89,6 +90,7 @@ impl TailArgs {
         settings.engine = self.engine;
         settings.cache_capacity = self.cache_capacity;
         settings.max_age = self.cache_max_age_seconds;
-        settings.build(config).await
+        let cipher = settings.build(config).await;
+        cipher.map_err(|error| with_profile(error, SetupError::with_profile))
     }
 }

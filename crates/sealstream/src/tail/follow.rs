@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::aws_failure::with_profile;
 use crate::stream::kinesis::{Kinesis, Position, ReadError, Record, Shard, StreamApi};
 use crate::stream::reader::Reader;
 use crate::tail::args::TailArgs;
@@ -284,6 +285,7 @@ impl Work {
             let used = claimed_keys(&record.data).join(", ");
             return TailError::WrongKey { stream, region, used };
         }
+        let error = with_profile(error, CipherError::with_profile);
         let keys: Vec<_> = self.args.kms_key.iter().map(ToString::to_string).collect();
         TailError::Cipher { stream, region, keys: keys.join(", "), error }
     }

@@ -11,7 +11,7 @@ use crate::fixture::{Fixture, HERE, THERE, ended, errors, lines, run, summary, u
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_setting_ends_the_run_at_once_in_one_sentence() {
     type Case = (&'static str, fn(&Fixture), &'static [&'static str], &'static str);
-    let cases: [Case; 5] = [
+    let cases: [Case; 6] = [
         ("stream", |_| (), &[], "stream in "),
         (
             "kinesis_denied",
@@ -38,6 +38,12 @@ async fn a_wrong_setting_ends_the_run_at_once_in_one_sentence() {
             "AWS KMS",
         ),
         ("credentials", |_| (), &[], "credentials"),
+        (
+            "profile",
+            |_| (),
+            &[],
+            "AWS KMS in us-east-1: GenerateDataKey with alias/records failed: the credential process of profile \"dev\" failed",
+        ),
     ];
     for (name, prepare, arguments, expected) in cases {
         let fixture = Fixture::new(&format!("operator_{name}")).await;
@@ -48,6 +54,11 @@ async fn a_wrong_setting_ends_the_run_at_once_in_one_sentence() {
         push.args(arguments).arg(&input).env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "30");
         if name == "credentials" {
             push.env_remove("AWS_ACCESS_KEY_ID").env("HOME", &fixture.folder);
+        }
+        if name == "profile" {
+            let config = fixture.file("config", "[profile dev]\ncredential_process = false\n");
+            push.env_remove("AWS_ACCESS_KEY_ID").env("AWS_PROFILE", "dev");
+            push.env("AWS_CONFIG_FILE", config);
         }
         let before = Instant::now();
         let output = run(push, "").await;
