@@ -19,8 +19,9 @@ def test_a_record_takes_its_way_with_every_option(with_options: Deployment) -> N
     stack, outputs = with_options.stack, with_options.outputs
     record = {"id": "1", "at": 2, "version": 3}
     client = stack.client("lambda", REGION)
-    answer = client.invoke(FunctionName=outputs["PusherFunction"], Payload=json.dumps({"records": [record]}))
-    [outcome] = json.load(answer["Payload"])["records"]
+    event = json.dumps({"records": [record], "acknowledgements": True})
+    answer = client.invoke(FunctionName=outputs["PusherFunction"], Payload=event)
+    [outcome] = json.load(answer["Payload"])["acknowledgements"]
     assert outcome["partitionKey"] == record["id"]
     wait_until(
         lambda: stack.table_items(REGION, outputs["TableName"]) == [record],
