@@ -256,6 +256,14 @@ def test_the_stores_of_dynamodb_cache_conform(dynamodb: Peer) -> None:
     assert not [identity for identity in table.items() if identity.startswith("##")]
 
 
+def test_the_tables_of_conversations_conform(dynamodb: Peer, conversations: Callable[..., str]) -> None:
+    conversations("load-schema")
+    output = cargo_test(dynamodb, "updater", "conformance::", CONVERSATIONS_TEST_TABLE=conversations.table)
+    assert "test result: ok. 3 passed" in output
+    # The suite did run on this table.
+    assert items_of(dynamodb, conversations.table)
+
+
 def cargo_test(dynamodb: Peer, *arguments: str, **variables: str) -> str:
     environment = {"AWS_ENDPOINT_URL": dynamodb.endpoint, "AWS_REGION": REGION, **CREDENTIALS, **variables}
     result = subprocess.run(

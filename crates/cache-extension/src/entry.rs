@@ -12,6 +12,16 @@ pub struct Entry {
     pub ttl: Duration,
 }
 
+impl Entry {
+    /// Returns `true` if one request can load both.
+    pub(crate) fn goes_with(&self, other: &Self) -> bool {
+        let is_parameter = |entry: &Self| entry.source.parameter().is_some();
+        self.ttl == other.ttl
+            && self.source.region() == other.source.region()
+            && is_parameter(self) == is_parameter(other)
+    }
+}
+
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
@@ -19,6 +29,34 @@ pub enum Source {
     Parameter(Parameter),
     /// An item of a DynamoDB table.
     Item(Item),
+}
+
+impl Source {
+    /// Returns its Region.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        match self {
+            Self::Parameter(Parameter { region, .. }) | Self::Item(Item { region, .. }) => region,
+        }
+    }
+
+    /// Returns the parameter, if it is one.
+    #[must_use]
+    pub fn parameter(&self) -> Option<&Parameter> {
+        match self {
+            Self::Parameter(parameter) => Some(parameter),
+            Self::Item(_) => None,
+        }
+    }
+
+    /// Returns the item, if it is one.
+    #[must_use]
+    pub fn item(&self) -> Option<&Item> {
+        match self {
+            Self::Item(item) => Some(item),
+            Self::Parameter(_) => None,
+        }
+    }
 }
 
 /// A parameter of Systems Manager, or a secret of Secrets Manager with the name

@@ -4,6 +4,7 @@ mod api;
 mod aws;
 mod cache;
 pub mod config;
+mod connections;
 mod entry;
 mod json;
 mod lambda;
@@ -19,7 +20,7 @@ mod upstream;
 mod value;
 
 pub use api::{Api, Token};
-pub use aws::{Aws, config as aws_config};
+pub use aws::{Aws, Timeouts, config as aws_config};
 pub use cache::Cache;
 pub use entry::{Entry, Item, KeyAttribute, KeyValue, Parameter, Source};
 pub use lambda::run;

@@ -14,7 +14,7 @@ async fn main() -> anyhow::Result<()> {
     record_telemetry::init_function();
     let settings = Variables::from_env().read(Settings::read)?;
     let token = token(&settings)?;
-    let aws = cache_extension::aws_config().await;
+    let aws = cache_extension::aws_config(settings.timeouts).await;
     let region = aws.region().context("AWS_REGION is not set")?.as_ref();
     let entries = config::read(&settings.config, region, settings.ttl)?;
     let clock = Arc::new(SystemClock);

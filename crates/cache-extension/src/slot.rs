@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::entry::Entry;
 use crate::upstream::{Freshness, Load, LoadError};
@@ -47,11 +48,18 @@ pub(crate) type Outcome = Result<Answer, LoadError>;
 
 /// A load in flight.
 #[derive(Debug, Clone)]
-pub(crate) struct Flight(watch::Receiver<Option<Outcome>>);
+pub(crate) struct Flight {
+    outcome: watch::Receiver<Option<Outcome>>,
+    started: Instant,
+}
 
 impl Flight {
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
     pub(crate) async fn result(mut self) -> Outcome {
-        match self.0.wait_for(Option::is_some).await {
+        match self.outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().expect("the outcome was waited for"),
             Err(_) => Err(LoadError::Unavailable("the load was cancelled".to_owned())),
         }
@@ -59,21 +67,24 @@ impl Flight {
 
     /// Returns `true` if the loading task is gone without a result.
     fn is_lost(&self) -> bool {
-        self.0.has_changed().is_err()
+        self.outcome.has_changed().is_err()
     }
 }
 
 /// The duty to load a value.
 #[derive(Debug)]
-pub(crate) struct Lead(watch::Sender<Option<Outcome>>);
+pub(crate) struct Lead {
+    outcome: watch::Sender<Option<Outcome>>,
+    started: Instant,
+}
 
 impl Lead {
     pub(crate) fn flight(&self) -> Flight {
-        Flight(self.0.subscribe())
+        Flight { outcome: self.outcome.subscribe(), started: self.started }
     }
 
     fn finish(self, outcome: Outcome) {
-        self.0.send_replace(Some(outcome));
+        self.outcome.send_replace(Some(outcome));
     }
 }
 
@@ -163,6 +174,26 @@ impl Slot {
             .then(|| Next::Lead(state.lead()))
     }
 
+    /// Returns the duty to load the value together with another one, if it was requested and is due.
+    pub(crate) fn join_load(&self, now: Timestamp) -> Option<Lead> {
+        match self.refresh(now)? {
+            Next::Lead(lead) => Some(lead),
+            Next::Join(_) | Next::Done(_) => None,
+        }
+    }
+
+    /// Returns the expired value, if it may be used until it is reloaded.
+    pub(crate) fn stale(&self, now: Timestamp) -> Option<Answer> {
+        let state = self.lock();
+        let is_usable = match &state.failed {
+            None | Some(Failed { error: LoadError::Unavailable(_), .. }) => true,
+            Some(_) => false,
+        };
+        let limit = self.entry.ttl.saturating_add(self.stale_if_error);
+        let cached = state.cached.as_ref().filter(|cached| is_usable && cached.age(now) < limit)?;
+        Some(cached.answer(now, self.entry.ttl))
+    }
+
     /// Finishes a load.
     pub(crate) fn finish(&self, lead: Lead, load: Load, now: Timestamp) {
         let mut state = self.lock();
@@ -225,7 +256,7 @@ impl State {
     }
 
     fn lead(&mut self) -> Lead {
-        let lead = Lead(watch::Sender::new(None));
+        let lead = Lead { outcome: watch::Sender::new(None), started: Instant::now() };
         self.flight = Some(lead.flight());
         lead
     }
