@@ -34,6 +34,10 @@ fuzz *minutes:
 deploy *arguments:
     scripts/deploy {{arguments}}
 
+# Write the pipeline as one plain CloudFormation file
+template *arguments:
+    scripts/template {{arguments}}
+
 # Delete the pipeline's stack in every Region
 destroy *arguments:
     scripts/destroy {{arguments}}

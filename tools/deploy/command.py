@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scripts/deploy and scripts/destroy have in common: arguments, files, questions, failures."""
+"""What the scripts around deployments share: arguments, files, questions, failures."""
 
 import argparse
 import os
@@ -27,15 +27,20 @@ class StackFailure(Exception):
     """CloudFormation did not get a stack to where it should be."""
 
 
-def parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """The arguments that both scripts have."""
-    arguments = argparse.ArgumentParser(
+def simple_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """A script's help, without arguments yet."""
+    return argparse.ArgumentParser(
         prog=program,
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """The arguments of the scripts that change stacks."""
+    arguments = simple_parser(program, description, epilog)
     arguments.add_argument(
         "--regions", required=True, type=region_list, metavar="REGION,…", help="AWS Regions, separated by commas"
     )
@@ -50,7 +55,7 @@ def parser(program: str, description: str, epilog: str) -> argparse.ArgumentPars
 
 
 def region_list(text: str) -> list[str]:
-    regions = text.split(",")
+    regions = [region.strip() for region in text.split(",")]
     if "" in regions or len(set(regions)) < len(regions):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of different Regions such as us-east-1,eu-west-1")
     return regions

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the functions and creates or updates the pipeline's stack, infra/template.yaml, in every Region.
 
-The first Region gets the function record-pusher, which sends to all of them. It is deployed last, so that nothing is
-sent to a Region before it is there, and consumers are updated before pushers. When one Region fails, the rest are left
-alone. Deploying again what is deployed changes nothing.
+The first Region, or those in --pushers, get the function record-pusher, which sends to all of them. They are deployed
+last, so that nothing is sent to a Region before it is there, and consumers are updated before pushers. When one Region
+fails, the rest are left alone. Deploying again what is deployed changes nothing.
 """
 
 import argparse
@@ -20,11 +20,13 @@ from tools.deploy.command import (
     ask,
     exit_with,
     parser,
+    region_list,
     run,
     say,
     settings,
     template,
 )
+from tools.deploy.plan import NOT_CREATED, check_stack, check_value, plan
 from tools.deploy.stacks import RegionStack
 
 PROGRAM = "scripts/deploy"
@@ -40,8 +42,6 @@ them. docs/deployment.md says more.
 
 exit codes: 0 if every Region is up to date, 1 if something failed, 2 if nothing was changed
 """
-# The status of a stack that could not be created. It can only be deleted.
-NOT_CREATED = "ROLLBACK_COMPLETE"
 EVERYWHERE = ""
 
 
@@ -50,11 +50,16 @@ def main() -> None:
     given = given_parameters(arguments)
     stacks = [RegionStack(region, arguments.stack_name) for region in arguments.regions]
     account = {stack.account() for stack in stacks}.pop()
+    for stack in stacks:
+        check_stack(stack)
     architecture = given[EVERYWHERE].setdefault("Architecture", current_architecture(stacks[0]))
     say(f"Deploying the stack {arguments.stack_name} in account {account} on {architecture}:")
-    steps = [(stack, parameters_in(stack.region, arguments.regions, given)) for stack in [*stacks[1:], stacks[0]]]
+    # False goes before True: the pushers are last.
+    in_order = sorted(stacks, key=lambda stack: stack.region in arguments.pushers)
+    steps = [(stack, parameters_in(stack.region, arguments, given)) for stack in in_order]
     for stack, parameters in steps:
-        say(f"  {stack.region}: {plan(stack, parameters)}")
+        for line in plan(stack, parameters):
+            say(f"  {stack.region}: {line}")
     if not arguments.yes:
         ask('Go on? Type "yes":', "yes")
     directory = arguments.built or build(architecture)
@@ -63,7 +68,7 @@ def main() -> None:
         packaged = Path(scratch) / "template.json"
         package(directory, architecture, packaged)
         for stack, parameters in steps:
-            deploy(stack, packaged, parameters)
+            deploy(stack, packaged, key_arns(stack, stacks, parameters) | parameters)
     show({stack.region: stack.outputs() for stack in stacks}, as_json=arguments.json)
 
 
@@ -84,7 +89,17 @@ def parse_arguments() -> argparse.Namespace:
         help="build nothing: it has NAME/bootstrap for each function, as `cargo lambda build` makes it",
     )
     arguments.add_argument("--json", action="store_true", help="print the stacks' outputs as JSON, by Region")
-    return arguments.parse_args()
+    arguments.add_argument(
+        "--pushers",
+        type=region_list,
+        metavar="REGION,…",
+        help="Regions that get the function record-pusher (default: the first of --regions)",
+    )
+    parsed = arguments.parse_args()
+    parsed.pushers = parsed.pushers or parsed.regions[:1]
+    if absent := [region for region in parsed.pushers if region not in parsed.regions]:
+        arguments.error(f"--pushers: {', '.join(absent)} is not among --regions")
+    return parsed
 
 
 def given_parameters(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
@@ -100,28 +115,31 @@ def given_parameters(arguments: argparse.Namespace) -> dict[str, dict[str, str]]
             raise SetupError(f"{entry!r} is for {place}, which is not among the Regions {', '.join(arguments.regions)}")
         if place and name == "Architecture":
             raise SetupError(f"{entry!r}: the functions are built once, for one Architecture in all Regions")
+        for region in [place] if place else arguments.regions:
+            check_value(name, value, region)
         given[place][name] = value
     if arguments.arch:
         given[EVERYWHERE]["Architecture"] = arguments.arch
     return given
 
 
-def parameters_in(region: str, regions: list[str], given: dict[str, dict[str, str]]) -> dict[str, str]:
-    pusher_regions = ",".join(regions) if region == regions[0] else ""
+def parameters_in(region: str, arguments: argparse.Namespace, given: dict[str, dict[str, str]]) -> dict[str, str]:
+    # A pusher's own Region goes first: there it generates data keys.
+    others = [other for other in arguments.regions if other != region]
+    pusher_regions = ",".join([region, *others]) if region in arguments.pushers else ""
     return {"PusherRegions": pusher_regions} | given[EVERYWHERE] | given[region]
+
+
+def key_arns(stack: RegionStack, stacks: list[RegionStack], parameters: dict[str, str]) -> dict[str, str]:
+    """The parameter PusherKeyArns: the keys of the other Regions, as far as they exist."""
+    regions = parameters["PusherRegions"].split(",")
+    others = [other for other in stacks if other is not stack and other.region in regions]
+    arns = [other.outputs().get("KeyArns") for other in others if other.status() is not None]
+    return {"PusherKeyArns": ",".join(arn for arn in arns if arn)}
 
 
 def current_architecture(stack: RegionStack) -> str:
     return stack.parameters().get("Architecture") or template()["Parameters"]["Architecture"]["Default"]
-
-
-def plan(stack: RegionStack, parameters: dict[str, str]) -> str:
-    """What will be done with a stack: whether it is there already, and the parameters that will change."""
-    if stack.status() in (None, NOT_CREATED):
-        return ", ".join(["create", *(f"{name}={value}" for name, value in parameters.items() if value)])
-    now = stack.parameters()
-    changes = [f"{name}={value} (now {now.get(name)})" for name, value in parameters.items() if now.get(name) != value]
-    return ", ".join(["update", *changes])
 
 
 def deploy(stack: RegionStack, packaged: Path, parameters: dict[str, str]) -> None:

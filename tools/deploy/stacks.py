@@ -60,7 +60,7 @@ class RegionStack:
         return {entry["ParameterKey"]: entry["ParameterValue"] for entry in stack.get("Parameters", [])}
 
     def outputs(self) -> dict[str, str]:
-        outputs = self._describe()["Outputs"]
+        outputs = self._describe().get("Outputs", [])
         return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
     def resources(self) -> dict[str, str]:

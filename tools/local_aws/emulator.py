@@ -14,7 +14,8 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 Its CloudFormation has to be told
 
 - that a name it makes up is another one in every Region: roles are shared by all Regions;
-- to take an alarm on several metrics for one on a metric that nobody reports, and not to refuse it.
+- to take an alarm on several metrics for one on a metric that nobody reports, and not to refuse it;
+- which attributes a nested stack's resource has when an update leaves it as it is.
 """
 
 import hashlib
@@ -31,6 +32,11 @@ find_request_context = iam_actions.request_tag_context
 find_condition_key = iam_evaluator._resolve_condition_key
 make_name = provisioners._physical_name
 make_alarm = provisioners._cw_metric_alarm_record
+make_resource = provisioners._provision_resource
+change_resource = provisioners._update_resource
+
+# By Region, type and physical id.
+attributes: dict[tuple[str, str, str], dict] = {}
 
 NAME_SUFFIX = 13
 
@@ -81,8 +87,23 @@ def alarm(name: str, properties: dict) -> dict:
     return make_alarm(name, properties)
 
 
+def provision_resource(resource_type: str, *resource, **options) -> tuple[str, dict]:
+    physical_id, found = make_resource(resource_type, *resource, **options)
+    attributes[get_region(), resource_type, physical_id] = found
+    return physical_id, found
+
+
+def update_resource(resource_type: str, physical_id: str, *resource, **options) -> tuple[str, dict]:
+    options.setdefault("old_attrs", attributes.get((get_region(), resource_type, physical_id)))
+    changed_id, found = change_resource(resource_type, physical_id, *resource, **options)
+    attributes[get_region(), resource_type, changed_id] = found
+    return changed_id, found
+
+
 iam_actions.extract_resource_arn = resource_arn
 iam_actions.request_tag_context = request_context
 iam_evaluator._resolve_condition_key = condition_key
 provisioners._physical_name = physical_name
 provisioners._cw_metric_alarm_record = alarm
+provisioners._provision_resource = provision_resource
+provisioners._update_resource = update_resource

@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Self
@@ -284,12 +284,12 @@ def session() -> boto3.Session:
     )
 
 
-def build_binaries() -> dict[str, Path]:
+def build_binaries(targets: Sequence[str] = ("--bins", "--examples"), features: str = "") -> dict[str, Path]:
     """Builds the workspace's binaries and examples with cargo's dev profile and says, by name, where they are."""
     # Asked for examples, cargo takes the features of development dependencies in, as it does for `cargo test`.
     # Otherwise the two would compile different variants of tokio, and with it of aws-esdk: minutes.
-    targets = ["--workspace", "--bins", "--examples"]
-    command = ["cargo", "build", *targets, "--locked", "--message-format=json-render-diagnostics"]
+    options = ["--workspace", *targets, "--features", features, "--locked"]
+    command = ["cargo", "build", *options, "--message-format=json-render-diagnostics"]
     build = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)
     if build.returncode != 0:
         raise StackError("cargo could not build the binaries; its messages are above")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tools import ROOT
+from tools.deploy.plain_template import NAME
 from tools.local_aws.pipeline import REGIONS, Pipeline
 from tools.local_aws.stack import CREDENTIALS, Stack, build_binaries, wait_until
 
@@ -31,6 +32,15 @@ class Deployment:
 @pytest.fixture(scope="session")
 def binaries() -> dict[str, Path]:
     return build_binaries()
+
+
+@pytest.fixture(scope="session")
+def plain_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of scripts/template."""
+    folder = tmp_path_factory.mktemp("template")
+    # Neither a Region nor credentials are needed.
+    run([ROOT / "scripts" / "template", "--out", folder], {"PATH": "/usr/local/bin:/usr/bin:/bin"})
+    return folder / NAME
 
 
 @contextmanager
@@ -67,12 +77,15 @@ def with_options(binaries: dict[str, Path], request: pytest.FixtureRequest) -> I
             "StreamMaxRecordKiB": "2048",
             "TableSortKey": "at",
             "TableSortKeyType": "N",
+            "TableWriteCapacity": "50",
             "VersionAttribute": "version",
             "ParallelizationFactor": "2",
             "ConsumerReservedConcurrency": "6",
             "Suite": "unsigned",
             "EncryptFor": "available",
             "PartitionKeyField": "id",
+            "RequireKey": "id:S,at:N",
+            "PreviousKeyArns": f"arn:aws:kms:{REGIONS[0]}:{ACCOUNT}:key/previous",
             "AggregateBytes": "1000",
             "Tracing": "PassThrough",
             "EncryptPrincipals": f"arn:aws:iam::{ACCOUNT}:role/producer-*,arn:aws:iam::{ACCOUNT}:role/another",

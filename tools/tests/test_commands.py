@@ -43,13 +43,16 @@ NOT_RUN = {
         "scripts/deploy": DEPLOYED,
         "scripts/destroy": DEPLOYED,
         "sam build": "it builds for Lambda",
+        "scripts/template --out": "test_plain_template.py deploys the file",
     },
+    "docs/operations.md": {"scripts/deploy ": DEPLOYED},
     "docs/governance.md": {
         "aws cloudformation deploy": "it leaves the names of a deployment open",
         "aws kms generate-data-key --dry-run": "AWS answers a dry run with an error",
         "aws organizations": "it needs an organisation",
     },
     "docs/permissions.md": {"aws kms generate-data-key --dry-run": "AWS answers a dry run with an error"},
+    "docs/testing.md": {"--example check_vectors": "it needs AWS's vectors; a test of the crate runs it on others"},
     "events/README.md": {"cargo lambda": "it serves until it is stopped", "sam local": "it needs Docker"},
 }
 # What a page leaves to its reader, by the output of the stack.

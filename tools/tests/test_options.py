@@ -19,8 +19,9 @@ def test_a_record_takes_its_way_with_every_option(with_options: Deployment) -> N
     stack, outputs = with_options.stack, with_options.outputs
     record = {"id": "1", "at": 2, "version": 3}
     client = stack.client("lambda", REGION)
-    answer = client.invoke(FunctionName=outputs["PusherFunction"], Payload=json.dumps({"records": [record]}))
-    [outcome] = json.load(answer["Payload"])["records"]
+    event = json.dumps({"records": [record], "acknowledgements": True})
+    answer = client.invoke(FunctionName=outputs["PusherFunction"], Payload=event)
+    [outcome] = json.load(answer["Payload"])["acknowledgements"]
     assert outcome["partitionKey"] == record["id"]
     wait_until(
         lambda: stack.table_items(REGION, outputs["TableName"]) == [record],
@@ -37,6 +38,7 @@ def test_stream_and_table_are_made_as_the_parameters_say(with_options: Deploymen
     assert [key["AttributeName"] for key in table["KeySchema"]] == ["id", "at"]
     types = {key["AttributeName"]: key["AttributeType"] for key in table["AttributeDefinitions"]}
     assert types == {"id": "S", "at": "N"}
+    assert table["ProvisionedThroughput"]["WriteCapacityUnits"] == 50
 
 
 def test_a_vpc_gets_endpoints_for_what_functions_call(with_options: Deployment) -> None:
@@ -49,7 +51,8 @@ def test_alarms_go_to_the_topic_and_the_dashboard_knows_them(with_options: Deplo
     cloudwatch = with_options.stack.client("cloudwatch", REGION)
     alarms = cloudwatch.describe_alarms()["MetricAlarms"]
     assert {tuple(alarm["AlarmActions"]) for alarm in alarms} == {(f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",)}
-    dashboard = cloudwatch.get_dashboard(DashboardName=with_options.outputs["ConsumerFunction"])["DashboardBody"]
+    name = f"{with_options.outputs['ConsumerFunction']}-{REGION}"
+    dashboard = cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"]
     [shown] = [widget for widget in json.loads(dashboard)["widgets"] if widget["type"] == "alarm"]
     assert sorted(shown["properties"]["alarms"]) == sorted(alarm["AlarmArn"] for alarm in alarms)
 

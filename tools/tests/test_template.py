@@ -38,8 +38,6 @@ def test_every_alarm_links_to_its_entry_in_the_runbook(alarm: dict) -> None:
 def test_every_alarm_notifies_whoever_wants_to_know(alarm: dict) -> None:
     topic = {"Fn::If": ["HasTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     assert alarm["AlarmActions"] == topic
-    # Otherwise an alarm on a program that has stopped would never end, or come at every quiet hour.
-    assert alarm["TreatMissingData"] == "notBreaching"
 
 
 def test_every_metric_is_one_that_the_programs_report() -> None:

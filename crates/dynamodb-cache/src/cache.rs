@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
 
-use crate::builder::{CacheBuilder, at_least_a_second};
+use crate::builder::{CacheBuilder, MIN_DURATION, at_least};
 use crate::clock::{Clock, Now, Timestamp};
 use crate::error::CacheError;
 use crate::flight::Flights;
+use crate::in_progress::InProgress;
 use crate::key::{Key, Namespace};
 use crate::stats::{CacheStats, Counters};
-use crate::store::{Entry, Freshness, Lookup, Miss, Store};
+use crate::store::{AddOutcome, Entry, Freshness, Lookup, Miss, Store};
 use crate::value::Cacheable;
 
 /// Values of one type with a time-to-live, in a [`Store`]. Clones share the cache.
@@ -29,21 +31,37 @@ pub(crate) struct Inner<V> {
     pub(crate) owner: String,
     pub(crate) started: Timestamp,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) counters: Counters,
-    pub(crate) lookups: Flights<Result<V, CacheError>>,
+    /// Number of lease tokens so far.
+    pub(crate) tokens: AtomicU64,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) lookups: Flights<Result<Cached<V>, CacheError>>,
     pub(crate) refreshes: Flights<()>,
+    pub(crate) in_progress: InProgress,
 }
 
-/// A value that was looked up, and its expiry.
-pub(crate) struct Found<V> {
-    pub(crate) value: V,
-    pub(crate) expires_at: SystemTime,
+/// A value and its expiry. `Debug` does not show the value.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cached<V> {
+    /// The value.
+    pub value: V,
+    /// The moment from which the cache does not return the value.
+    pub expires_at: SystemTime,
+    /// When it was written, if its life is not the cache's time-to-live.
+    pub(crate) written_at: Option<SystemTime>,
 }
 
-impl<V: Cacheable> Found<V> {
+impl<V: Cacheable> Cached<V> {
     pub(crate) fn read(lookup: Lookup) -> Result<Self, Miss> {
-        let Entry { value, expires_at } = lookup?;
-        Ok(Self { value: V::from_value(value).map_err(Miss::Unreadable)?, expires_at })
+        let Entry { value, expires_at, written_at } = lookup?;
+        let value = V::from_value(value).map_err(Miss::Unreadable)?;
+        Ok(Self { value, expires_at, written_at })
+    }
+}
+
+impl<V> fmt::Debug for Cached<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 
@@ -59,7 +77,21 @@ impl<V> Cache<V> {
         self.0.counters.read()
     }
 
+    /// Makes each kind of request to the store once, to find at the start of a program what does not
+    /// work until somebody acts: a missing table, a missing permission, a table with another key.
+    /// Without this call a store whose policy is a miss goes on, logs the reason once at `WARN` and
+    /// counts it.
+    ///
+    /// # Errors
+    /// A request failed, whatever the store's policy is.
+    pub async fn check(&self) -> Result<(), CacheError> {
+        self.0.store.check().await
+    }
+
     /// Removes an entry. Returns `false` if the store failed.
+    ///
+    /// A load in this process that began earlier does not store its value, and later callers do not
+    /// wait for it.
     ///
     /// # Errors
     /// The key is invalid; or the store failed, and its policy is to return errors.
@@ -76,6 +108,7 @@ impl<V> Cache<V> {
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<String>, CacheError> {
         let keys = self.keys(keys)?;
+        self.overtake(&keys).await;
         let unwritten = self.0.store.delete(&keys).await;
         self.count_writes(keys.len(), unwritten)
     }
@@ -96,14 +129,19 @@ impl<V> Cache<V> {
         Ok(keys)
     }
 
+    /// Keeps loads that began earlier from storing what they find, and from being waited for.
+    async fn overtake(&self, keys: &[Key]) {
+        self.0.lookups.detach(keys);
+        self.0.in_progress.overtake(keys).await;
+    }
+
     /// Counts writes, and returns the application's names of the keys that were not written.
     pub(crate) fn count_writes(
         &self,
         all: usize,
         unwritten: Result<Vec<Key>, CacheError>,
     ) -> Result<Vec<String>, CacheError> {
-        let failed = unwritten.as_ref().map_or(all, Vec::len);
-        self.0.counters.writes(all - failed, failed);
+        self.0.counters.outcome(all, &unwritten);
         Ok(unwritten?.iter().map(|key| key.name().to_owned()).collect())
     }
 
@@ -112,14 +150,15 @@ impl<V> Cache<V> {
     }
 
     /// The expiry of an entry that is stored now: a whole second, up to 1 s early and never late.
-    pub(crate) fn expiry(&self, time_to_live: Duration) -> Result<SystemTime, CacheError> {
+    fn expiry(&self, time_to_live: Duration) -> Result<SystemTime, CacheError> {
         const SETTING: &str = "the time-to-live";
-        at_least_a_second(SETTING, time_to_live)?;
-        let expiry = self
-            .now()
-            .wall
-            .checked_add(time_to_live)
-            .ok_or(CacheError::InvalidDuration { setting: SETTING, value: time_to_live })?;
+        at_least(MIN_DURATION, SETTING, time_to_live)?;
+        let expiry = self.now().wall.checked_add(time_to_live);
+        let expiry = expiry.ok_or(CacheError::InvalidDuration {
+            setting: SETTING,
+            value: time_to_live,
+            least: MIN_DURATION,
+        })?;
         let seconds = expiry.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Ok(UNIX_EPOCH + Duration::from_secs(seconds))
     }
@@ -140,8 +179,15 @@ impl<V: Cacheable> Cache<V> {
     /// # Errors
     /// The key is invalid; or the store failed, and its policy is to return errors.
     pub async fn get(&self, key: &str) -> Result<Option<V>, CacheError> {
-        let found = self.look_up(&self.key(key)?, Freshness::Eventual).await?;
-        Ok(found.map(|found| found.value))
+        Ok(self.get_with_expiry(key).await?.map(|found| found.value))
+    }
+
+    /// Returns the value of a key together with its expiry, for callers who hand the value on.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_with_expiry(&self, key: &str) -> Result<Option<Cached<V>>, CacheError> {
+        Ok(self.look_up(&self.key(key)?, Freshness::Eventual).await?.ok())
     }
 
     /// Returns the values of the keys that have one.
@@ -155,7 +201,7 @@ impl<V: Cacheable> Cache<V> {
         let keys = self.keys(keys)?;
         let lookups = self.0.store.get(&keys, Freshness::Eventual, self.now()).await?;
         let found = keys.iter().zip(lookups).filter_map(|(key, lookup)| {
-            Some((key.name().to_owned(), self.read(key, lookup)?.value))
+            Some((key.name().to_owned(), self.read(key, lookup).ok()?.value))
         });
         Ok(found.collect())
     }
@@ -209,47 +255,85 @@ impl<V: Cacheable> Cache<V> {
     where
         V: 'a,
     {
-        let expires_at = self.expiry(time_to_live)?;
         let entries = values.into_iter().map(|(name, value)| {
             let key = self.key(name.as_ref())?;
-            let entry = entry(&key, value, expires_at)?;
+            let entry = self.entry(&key, value, time_to_live)?;
             Ok((key, entry))
         });
         let entries: HashMap<_, _> = entries.collect::<Result<_, CacheError>>()?;
         let all = entries.len();
+        self.overtake(&entries.keys().cloned().collect::<Vec<_>>()).await;
         let unwritten = self.0.store.set(entries.into_iter().collect(), self.now()).await;
         self.count_writes(all, unwritten)
+    }
+
+    /// Stores a value for the cache's time-to-live unless the key has one, in one step: of several
+    /// processes that add a key at once, one gets [`AddOutcome::Added`].
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub async fn add(&self, key: &str, value: &V) -> Result<AddOutcome, CacheError> {
+        self.add_for(key, value, self.0.time_to_live).await
+    }
+
+    /// Stores a value for another time-to-live, at least 1 s, unless the key has one.
+    ///
+    /// # Errors
+    /// As [`set_for`](Self::set_for).
+    pub async fn add_for(
+        &self,
+        key: &str,
+        value: &V,
+        time_to_live: Duration,
+    ) -> Result<AddOutcome, CacheError> {
+        let key = self.key(key)?;
+        let entry = self.entry(&key, value, time_to_live)?;
+        self.overtake(std::slice::from_ref(&key)).await;
+        let outcome = self.0.store.add(key, entry, self.now()).await;
+        match outcome {
+            Ok(AddOutcome::Added) => self.0.counters.writes(1, 0),
+            Ok(AddOutcome::Exists) => {}
+            Ok(AddOutcome::Unavailable) | Err(_) => self.0.counters.writes(0, 1),
+        }
+        outcome
     }
 
     pub(crate) async fn look_up(
         &self,
         key: &Key,
         freshness: Freshness,
-    ) -> Result<Option<Found<V>>, CacheError> {
+    ) -> Result<Result<Cached<V>, Miss>, CacheError> {
         let keys = std::slice::from_ref(key);
         let lookups = self.0.store.get(keys, freshness, self.now()).await?;
-        Ok(lookups.into_iter().next().and_then(|lookup| self.read(key, lookup)))
+        let lookup = lookups.into_iter().next().unwrap_or(Err(Miss::Absent));
+        Ok(self.read(key, lookup))
     }
 
     /// Counts a lookup, and reads the entry that it found.
-    fn read(&self, key: &Key, lookup: Lookup) -> Option<Found<V>> {
-        let found = Found::read(lookup);
+    fn read(&self, key: &Key, lookup: Lookup) -> Result<Cached<V>, Miss> {
+        let found = Cached::read(lookup);
         self.0.counters.lookup(&found);
         if let Err(Miss::Unreadable(reason)) = &found {
             warn!(key = key.id(), %reason, "unreadable item treated as missing");
         }
-        found.ok()
+        found
     }
-}
 
-pub(crate) fn entry<V: Cacheable>(
-    key: &Key,
-    value: &V,
-    expires_at: SystemTime,
-) -> Result<Entry, CacheError> {
-    match value.to_value() {
-        Ok(value) => Ok(Entry::new(value, expires_at)),
-        Err(_) => Err(CacheError::Unwritable { key: key.id().to_owned() }),
+    /// Creates an entry. Only one with a life of its own says when it was written; the life of the
+    /// others is the cache's time-to-live.
+    pub(crate) fn entry(
+        &self,
+        key: &Key,
+        value: &V,
+        time_to_live: Duration,
+    ) -> Result<Entry, CacheError> {
+        let expires_at = self.expiry(time_to_live)?;
+        let unwritable = |_| CacheError::Unwritable { key: key.id().to_owned() };
+        let mut entry = Entry::new(value.to_value().map_err(unwritable)?, expires_at);
+        if time_to_live != self.0.time_to_live {
+            entry.written_at = Some(self.now().wall);
+        }
+        Ok(entry)
     }
 }
 

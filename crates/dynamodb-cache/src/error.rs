@@ -30,12 +30,28 @@ pub enum CacheError {
         namespace: String,
     },
     /// A duration of a setting or a call is out of range.
-    #[error("{setting} is {value:?}: it must be at least 1 s, and end within the clock's range")]
+    #[error(
+        "{setting} is {value:?}: it must be at least {}, and end within the clock's range",
+        with_unit(*least)
+    )]
     InvalidDuration {
         /// The setting.
         setting: &'static str,
         /// The value that was given.
         value: Duration,
+        /// The shortest value that is allowed.
+        least: Duration,
+    },
+    /// Entries would be due for a refresh as soon as they are stored.
+    #[error(
+        "refresh_ahead is {refresh_ahead:?} and the time-to-live {time_to_live:?}: refresh_ahead \
+         must be shorter"
+    )]
+    RefreshAheadTooLong {
+        /// The setting that was given.
+        refresh_ahead: Duration,
+        /// The cache's time-to-live.
+        time_to_live: Duration,
     },
     /// The value cannot be written as JSON.
     #[error("key {key:?}: the value cannot be written as JSON")]
@@ -73,6 +89,13 @@ pub enum CacheError {
         /// The loader's error.
         source: Arc<dyn Error + Send + Sync>,
     },
+}
+
+fn with_unit(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{} s", duration.as_secs()),
+        _ => format!("{} ms", duration.as_millis()),
+    }
 }
 
 impl CacheError {

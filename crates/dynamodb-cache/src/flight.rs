@@ -45,6 +45,14 @@ impl<T: Clone> Flights<T> {
 }
 
 impl<T> Flights<T> {
+    /// Lets later callers start calls of their own, although some are in flight.
+    pub(crate) fn detach(&self, keys: &[Key]) {
+        let mut in_flight = self.lock();
+        for key in keys {
+            in_flight.remove(key);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Flight<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,6 +91,10 @@ impl<T> Lead<T> {
 impl<T> Drop for Lead<T> {
     /// Removes the call before the sender goes, so that callers that wake up do not find it again.
     fn drop(&mut self) {
-        self.flights.lock().remove(&self.key);
+        let mut in_flight = self.flights.lock();
+        let own = self.sender.subscribe();
+        if in_flight.get(&self.key).is_some_and(|flight| flight.0.same_channel(&own)) {
+            in_flight.remove(&self.key);
+        }
     }
 }

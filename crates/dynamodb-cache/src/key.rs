@@ -39,6 +39,11 @@ impl Key {
     pub(crate) fn lease(&self) -> Self {
         Self { id: format!("{LEASE}{}", self.id).into(), name_at: LEASE.len() }
     }
+
+    /// A key that no entry can have, to try requests on.
+    pub(crate) fn for_check(name: &str) -> Self {
+        Self { id: format!("{LEASE}check {name}").into(), name_at: LEASE.len() }
+    }
 }
 
 impl fmt::Debug for Key {

@@ -5,16 +5,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_outcome::Pauses;
-use tokio::time::{sleep, timeout};
+use futures::FutureExt;
 use tracing::warn;
 
 use crate::builder::MIN_DURATION;
-use crate::cache::{Cache, Found, entry};
+use crate::cache::{Cache, Cached};
 use crate::error::CacheError;
 use crate::flight::{Lead, Next};
+use crate::in_progress;
 use crate::key::Key;
-use crate::store::{Freshness, Lease};
+use crate::lease::Turn;
+use crate::store::{Entry, Freshness, LeaseOutcome, Miss};
 use crate::value::Cacheable;
 
 /// A loader's result: a value, optionally with a time-to-live of its own.
@@ -39,8 +40,16 @@ impl<V> From<V> for Loaded<V> {
     }
 }
 
+/// Whether a caller waits until its loaded value is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Storing {
+    Awaited,
+    /// The store has just failed, and nobody waits for it again.
+    InBackground,
+}
+
 /// A loader's error, which all waiting callers get.
-type SharedError = Arc<dyn Error + Send + Sync>;
+pub(crate) type SharedError = Arc<dyn Error + Send + Sync>;
 
 impl<V: Cacheable + Clone> Cache<V> {
     /// Returns the value of a key from the store. If it is missing, loads it with `loader`, which
@@ -51,13 +60,33 @@ impl<V: Cacheable + Clone> Cache<V> {
     /// panics, another takes over. With a [`lease`](crate::CacheBuilder::lease), other processes
     /// wait too. With [`refresh_ahead`](crate::CacheBuilder::refresh_ahead), callers rarely wait.
     ///
-    /// A loaded value is returned even if it could not be stored, which is counted and logged. A
-    /// cache does not limit the time of its loader. A loader must not ask for its own key.
+    /// A loaded value is returned even if it could not be stored, which is counted and logged. If
+    /// the lookup failed, the value is loaded without a lease and stored in the background. A cache
+    /// does not limit the time of its loader. A loader must not ask for its own key.
     ///
     /// # Errors
     /// The key is invalid; the loader failed; or the store failed, and its policy is to return
     /// errors.
     pub async fn get_or_load<F, Fut, L, E>(&self, key: &str, loader: F) -> Result<V, CacheError>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<L, E>>,
+        L: Into<Loaded<V>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        Ok(self.get_or_load_with_expiry(key, loader).await?.value)
+    }
+
+    /// As [`get_or_load`](Self::get_or_load), with the value's expiry, for callers who hand the value
+    /// on.
+    ///
+    /// # Errors
+    /// As [`get_or_load`](Self::get_or_load).
+    pub async fn get_or_load_with_expiry<F, Fut, L, E>(
+        &self,
+        key: &str,
+        loader: F,
+    ) -> Result<Cached<V>, CacheError>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<L, E>>,
@@ -83,17 +112,18 @@ impl<V: Cacheable + Clone> Cache<V> {
     /// Looks up and, if necessary, loads for all waiting callers.
     async fn lead(
         &self,
-        lead: Lead<Result<V, CacheError>>,
+        lead: Lead<Result<Cached<V>, CacheError>>,
         key: &Key,
         load: impl Future<Output = Result<Loaded<V>, SharedError>>,
-    ) -> Result<V, CacheError> {
+    ) -> Result<Cached<V>, CacheError> {
         let result = match self.look_up(key, Freshness::Eventual).await {
-            Ok(Some(found)) if self.is_stale(&found) => {
-                lead.finish(Ok(found.value.clone()));
-                return Ok(self.refresh(key, found.value, load).await);
+            Ok(Ok(found)) if self.is_stale(&found) => {
+                lead.finish(Ok(found.clone()));
+                return Ok(self.refresh(key, found, load).await);
             }
-            Ok(Some(found)) => Ok(found.value),
-            Ok(None) => self.load_once(key, load).await,
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(Miss::Unavailable)) => self.load(key, load, Storing::InBackground).await,
+            Ok(Err(_)) => self.load_once(key, load).await,
             Err(error) => Err(error),
         };
         lead.finish(result.clone());
@@ -104,16 +134,16 @@ impl<V: Cacheable + Clone> Cache<V> {
     async fn refresh(
         &self,
         key: &Key,
-        stale: V,
+        stale: Cached<V>,
         load: impl Future<Output = Result<Loaded<V>, SharedError>>,
-    ) -> V {
+    ) -> Cached<V> {
         let Next::Lead(_refreshing) = self.0.refreshes.next(key) else { return stale };
         let loaded = match self.0.lease {
-            None => self.load(key, load).await,
+            None => self.load(key, load, Storing::Awaited).await,
             Some(length) => {
                 let lease = self.lease(key, length);
                 match self.0.store.acquire(&lease, self.now()).await {
-                    Ok(true) => self.load_with_lease(&lease, key, load).await,
+                    Ok(LeaseOutcome::Acquired) => self.load_with_lease(&lease, key, load).await,
                     _ => return stale,
                 }
             }
@@ -126,79 +156,30 @@ impl<V: Cacheable + Clone> Cache<V> {
         &self,
         key: &Key,
         load: impl Future<Output = Result<Loaded<V>, SharedError>>,
-    ) -> Result<V, CacheError> {
-        let Some(length) = self.0.lease else { return self.load(key, load).await };
-        match timeout(length, self.wait_for_lease(key, length)).await {
-            Ok(Ok(Some(found))) => {
-                self.0.counters.joined();
-                Ok(found.value)
-            }
-            Ok(Err(error)) => Err(error),
-            // The owner has had it for longer than a load should take.
-            Ok(Ok(None)) | Err(_) => {
-                self.load_with_lease(&self.lease(key, length), key, load).await
-            }
-        }
-    }
-
-    /// Waits for the lease, or for the entry that another process loads.
-    async fn wait_for_lease(
-        &self,
-        key: &Key,
-        length: Duration,
-    ) -> Result<Option<Found<V>>, CacheError> {
-        let mut pauses = Pauses::new(Duration::from_millis(150), Duration::from_secs(2));
-        loop {
-            let lease = self.lease(key, length);
-            if self.0.store.acquire(&lease, self.now()).await? {
-                return Ok(None);
-            }
-            let mut is_free = false;
-            while !is_free {
-                sleep(pauses.next_pause()).await;
-                let found;
-                (found, is_free) = self.peek(key, &lease).await?;
-                if found.is_some() {
-                    return Ok(found);
-                }
-            }
-        }
-    }
-
-    /// Loads, unless the lease's last owner has done so, and releases the lease.
-    async fn load_with_lease(
-        &self,
-        lease: &Lease,
-        key: &Key,
-        load: impl Future<Output = Result<Loaded<V>, SharedError>>,
-    ) -> Result<V, CacheError> {
-        let loaded = match self.peek(key, lease).await? {
-            (Some(found), _) if !self.is_stale(&found) => Ok(found.value),
-            _ => self.load(key, load).await,
+    ) -> Result<Cached<V>, CacheError> {
+        let Some(length) = self.0.lease else {
+            return self.load(key, load, Storing::Awaited).await;
         };
-        self.0.store.release(lease).await;
-        loaded
+        match self.wait_for_turn(key, length).await? {
+            Turn::Found(found) => {
+                self.0.counters.joined();
+                Ok(found)
+            }
+            Turn::Lease(lease) => self.load_with_lease(&lease, key, load).await,
+            Turn::Unavailable => self.load(key, load, Storing::InBackground).await,
+        }
     }
 
-    /// Returns the latest entry, and whether the lease is free.
-    async fn peek(&self, key: &Key, lease: &Lease) -> Result<(Option<Found<V>>, bool), CacheError> {
-        let keys = [key.clone(), lease.key.clone()];
-        let mut lookups = self.0.store.get(&keys, Freshness::Latest, self.now()).await?.into_iter();
-        let found = lookups.next().and_then(|lookup| Found::read(lookup).ok());
-        Ok((found, lookups.next().is_none_or(|lease| lease.is_err())))
-    }
-
-    async fn load(
+    pub(crate) async fn load(
         &self,
         key: &Key,
         load: impl Future<Output = Result<Loaded<V>, SharedError>>,
-    ) -> Result<V, CacheError> {
+        storing: Storing,
+    ) -> Result<Cached<V>, CacheError> {
         self.0.counters.load();
+        let in_progress = self.0.in_progress.begin(key).await;
         match load.await {
-            Ok(loaded) => {
-                self.keep(key, &loaded).await;
-                Ok(loaded.value)
-            }
+            Ok(loaded) => Ok(self.keep(key, loaded, in_progress, storing).await),
             Err(source) => {
                 self.0.counters.failed_load();
                 Err(CacheError::Load { key: key.id().to_owned(), source })
@@ -206,27 +187,69 @@ impl<V: Cacheable + Clone> Cache<V> {
         }
     }
 
-    async fn keep(&self, key: &Key, loaded: &Loaded<V>) {
+    async fn keep(
+        &self,
+        key: &Key,
+        loaded: Loaded<V>,
+        in_progress: in_progress::Load,
+        storing: Storing,
+    ) -> Cached<V> {
         let time_to_live = loaded.time_to_live.unwrap_or(self.0.time_to_live);
-        if time_to_live < MIN_DURATION {
-            return;
-        }
-        let stored = async {
-            let entry = entry(key, &loaded.value, self.expiry(time_to_live)?)?;
-            self.0.store.set(vec![(key.clone(), entry)], self.now()).await
-        };
-        if let Err(error) = self.count_writes(1, stored.await) {
-            warn!(key = key.id(), %error, "loaded value not stored");
+        match self.entry(key, &loaded.value, time_to_live) {
+            Ok(entry) => {
+                let Entry { expires_at, written_at, .. } = entry;
+                self.store(key, entry, in_progress, storing).await;
+                Cached { value: loaded.value, expires_at, written_at }
+            }
+            Err(error) => {
+                if time_to_live >= MIN_DURATION {
+                    self.0.counters.writes(0, 1);
+                    warn!(key = key.id(), %error, "loaded value not stored");
+                }
+                let now = self.now().wall;
+                let expires_at = now.checked_add(time_to_live).unwrap_or(now);
+                Cached { value: loaded.value, expires_at, written_at: Some(now) }
+            }
         }
     }
 
-    fn is_stale(&self, found: &Found<V>) -> bool {
-        let left = found.expires_at.duration_since(self.now().wall).unwrap_or_default();
-        self.0.refresh_ahead.is_some_and(|refresh_ahead| left <= refresh_ahead)
+    async fn store(
+        &self,
+        key: &Key,
+        entry: Entry,
+        in_progress: in_progress::Load,
+        storing: Storing,
+    ) {
+        let (store, counters) = (Arc::clone(&self.0.store), Arc::clone(&self.0.counters));
+        let (key, now) = (key.clone(), self.now());
+        let mut write = async move {
+            let write = || store.set(vec![(key.clone(), entry)], now);
+            let Some(unwritten) = in_progress.store(write).await else {
+                counters.superseded();
+                return;
+            };
+            counters.outcome(1, &unwritten);
+            if let Err(error) = unwritten {
+                warn!(key = key.id(), %error, "loaded value not stored");
+            }
+        }
+        .boxed();
+        match storing {
+            Storing::Awaited => write.await,
+            // Its first part puts the value where this process finds it.
+            Storing::InBackground if futures::poll!(&mut write).is_pending() => {
+                tokio::spawn(write);
+            }
+            Storing::InBackground => {}
+        }
     }
 
-    fn lease(&self, key: &Key, length: Duration) -> Lease {
-        let until = self.now().wall.checked_add(length).unwrap_or(SystemTime::UNIX_EPOCH);
-        Lease { key: key.lease(), owner: self.0.owner.clone(), until }
+    /// Returns `true` in the time before an entry expires, at most the second half of its life.
+    pub(crate) fn is_stale(&self, found: &Cached<V>) -> bool {
+        let until_expiry =
+            |from: SystemTime| found.expires_at.duration_since(from).unwrap_or_default();
+        let half = found.written_at.map_or(Duration::MAX, |at| until_expiry(at) / 2);
+        let left = until_expiry(self.now().wall);
+        self.0.refresh_ahead.is_some_and(|refresh_ahead| left <= refresh_ahead.min(half))
     }
 }

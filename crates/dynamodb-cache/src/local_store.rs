@@ -1,5 +1,6 @@
 //! Entries in this process.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::clock::{Now, Timestamp};
 use crate::error::CacheError;
 use crate::key::Key;
 use crate::stats::{LocalCounters, LocalStats};
-use crate::store::{Entry, Freshness, Lookup, Miss, Store};
+use crate::store::{AddOutcome, Entry, Freshness, Lookup, Miss, Store};
 
 /// Approximate bytes of an entry beside its key and its value.
 const ENTRY_BYTES: u64 = 256;
@@ -40,6 +41,11 @@ struct LocalEntry {
 }
 
 impl LocalEntry {
+    fn new(entry: Entry, now: Now, max_age: Duration) -> Self {
+        let left = entry.expires_at.duration_since(now.wall).unwrap_or_default();
+        Self { entry, inserted: now.reading, lifetime: left.min(max_age) }
+    }
+
     fn has_expired(&self, now: Now) -> bool {
         now.reading.since(&self.inserted) >= self.lifetime
     }
@@ -89,9 +95,7 @@ impl LocalStore {
 
     /// Keeps an entry until it expires, but for no longer than `max_age` from `now` on.
     pub(crate) fn insert(&self, key: Key, entry: Entry, now: Now, max_age: Duration) {
-        let left = entry.expires_at.duration_since(now.wall).unwrap_or_default();
-        let lifetime = left.min(max_age);
-        self.entries.insert(key, Arc::new(LocalEntry { entry, inserted: now.reading, lifetime }));
+        self.entries.insert(key, Arc::new(LocalEntry::new(entry, now, max_age)));
     }
 
     pub(crate) fn remove(&self, key: &Key) {
@@ -131,6 +135,19 @@ impl Store for LocalStore {
             self.remove(key);
         }
         ready(Ok(Vec::new())).boxed()
+    }
+
+    fn add(
+        &self,
+        key: Key,
+        entry: Entry,
+        now: Now,
+    ) -> BoxFuture<'_, Result<AddOutcome, CacheError>> {
+        let new = Arc::new(LocalEntry::new(entry, now, Duration::MAX));
+        self.entries.remove_if(&key, |found| found.has_expired(now));
+        let Ok(kept) = self.entries.get_or_insert_with(&key, || Ok::<_, Infallible>(new.clone()));
+        let is_new = Arc::ptr_eq(&kept, &new);
+        ready(Ok(if is_new { AddOutcome::Added } else { AddOutcome::Exists })).boxed()
     }
 }
 

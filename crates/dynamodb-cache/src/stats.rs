@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use aws_outcome::Cause;
 
+use crate::error::CacheError;
+use crate::key::Key;
 use crate::store::Miss;
 
 /// Counters accumulated by a cache and its clones.
@@ -29,6 +31,8 @@ pub struct CacheStats {
     pub loads: u64,
     /// Failed loader calls.
     pub failed_loads: u64,
+    /// Loaded values that were not stored because their key was written or removed during the load.
+    pub superseded: u64,
     /// Calls that shared the lookup or load of another call.
     pub joined: u64,
 }
@@ -44,6 +48,7 @@ pub(crate) struct Counters {
     not_written: AtomicU64,
     loads: AtomicU64,
     failed_loads: AtomicU64,
+    superseded: AtomicU64,
     joined: AtomicU64,
 }
 
@@ -64,12 +69,22 @@ impl Counters {
         self.not_written.fetch_add(not_written as u64, Relaxed);
     }
 
+    /// Counts `all` writes of one call, of which some or all may have failed.
+    pub(crate) fn outcome(&self, all: usize, unwritten: &Result<Vec<Key>, CacheError>) {
+        let failed = unwritten.as_ref().map_or(all, Vec::len);
+        self.writes(all - failed, failed);
+    }
+
     pub(crate) fn load(&self) {
         self.loads.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn failed_load(&self) {
         self.failed_loads.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn superseded(&self) {
+        self.superseded.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn joined(&self) {
@@ -87,6 +102,7 @@ impl Counters {
             not_written: self.not_written.load(Relaxed),
             loads: self.loads.load(Relaxed),
             failed_loads: self.failed_loads.load(Relaxed),
+            superseded: self.superseded.load(Relaxed),
             joined: self.joined.load(Relaxed),
         }
     }
@@ -100,8 +116,13 @@ pub struct DynamoDbStats {
     pub requests: u64,
     /// Throttled requests.
     pub throttled: u64,
-    /// Requests that failed for another reason than throttling.
+    /// Requests that failed for another reason, and may succeed later.
     pub failed: u64,
+    /// Requests that fail until somebody acts: a missing table, a missing permission, another key
+    /// schema. Worth an alarm.
+    pub refused: u64,
+    /// Operations that made no request, because the table had lately not answered.
+    pub skipped: u64,
     /// Keys and items of batches that DynamoDB left unprocessed.
     pub unprocessed: u64,
 }
@@ -111,6 +132,8 @@ pub(crate) struct DynamoDbCounters {
     requests: AtomicU64,
     throttled: AtomicU64,
     failed: AtomicU64,
+    refused: AtomicU64,
+    skipped: AtomicU64,
     unprocessed: AtomicU64,
 }
 
@@ -124,9 +147,14 @@ impl DynamoDbCounters {
         let counter = match cause {
             Cause::ConditionFailed => return,
             Cause::Throttled => &self.throttled,
-            _ => &self.failed,
+            cause if cause.is_retryable() => &self.failed,
+            _ => &self.refused,
         };
         counter.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn skipped(&self) {
+        self.skipped.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn unprocessed(&self, entries: usize) {
@@ -138,6 +166,8 @@ impl DynamoDbCounters {
             requests: self.requests.load(Relaxed),
             throttled: self.throttled.load(Relaxed),
             failed: self.failed.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            skipped: self.skipped.load(Relaxed),
             unprocessed: self.unprocessed.load(Relaxed),
         }
     }

@@ -45,19 +45,41 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The store failed, and its policy is to return errors.
     fn delete<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Key>, CacheError>>;
 
-    /// Takes a lease, and returns `true` if that succeeded: it was free, it had expired, or this
-    /// owner has it already. A store that only this process uses grants every lease, because a
-    /// cache loads each key once at a time by itself.
+    /// Stores an entry unless the key has one that has not expired, in one step.
     ///
     /// # Errors
-    /// The store failed, and its policy is to return errors. Otherwise a store that fails grants
-    /// the lease.
+    /// The entry does not fit; or the store failed, and its policy is to return errors.
+    fn add(
+        &self,
+        key: Key,
+        entry: Entry,
+        now: Now,
+    ) -> BoxFuture<'_, Result<AddOutcome, CacheError>>;
+
+    /// Makes each kind of request once, to find what does not work until somebody acts: a missing
+    /// table, a missing permission, another key schema. A store that only this process uses has
+    /// nothing to check.
+    ///
+    /// # Errors
+    /// A request failed, whatever the policy is.
+    fn check(&self) -> BoxFuture<'_, Result<(), CacheError>> {
+        ready(Ok(())).boxed()
+    }
+
+    /// Takes or renews a lease: if it is free, has expired, is this owner's already, or still has
+    /// the [`abandoned`](Lease::abandoned) token. A store that only this process uses grants every
+    /// lease, because a cache loads each key once at a time by itself.
+    ///
+    /// A lease that was taken is looked up like an entry, with its token as the text.
+    ///
+    /// # Errors
+    /// The store failed, and its policy is to return errors.
     fn acquire<'a>(
         &'a self,
         _lease: &'a Lease,
         _now: Now,
-    ) -> BoxFuture<'a, Result<bool, CacheError>> {
-        ready(Ok(true)).boxed()
+    ) -> BoxFuture<'a, Result<LeaseOutcome, CacheError>> {
+        ready(Ok(LeaseOutcome::Acquired)).boxed()
     }
 
     /// Ends a lease early if this owner still has it. If that fails, the lease expires by itself.
@@ -74,13 +96,15 @@ pub struct Entry {
     pub value: Value,
     /// The moment from which the entry is never returned.
     pub expires_at: SystemTime,
+    /// When the entry was written, if its life is not its cache's time-to-live.
+    pub written_at: Option<SystemTime>,
 }
 
 impl Entry {
     /// Creates an entry that is never returned from `expires_at` on.
     #[must_use]
     pub fn new(value: Value, expires_at: SystemTime) -> Self {
-        Self { value, expires_at }
+        Self { value, expires_at, written_at: None }
     }
 }
 
@@ -110,6 +134,28 @@ pub enum Freshness {
     Latest,
 }
 
+/// The result of [`Store::add`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddOutcome {
+    /// The entry was stored.
+    Added,
+    /// The key has an entry, and nothing was stored.
+    Exists,
+    /// The store failed, and the entry may or may not have been stored.
+    Unavailable,
+}
+
+/// The result of [`Store::acquire`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseOutcome {
+    /// The lease is this owner's.
+    Acquired,
+    /// Another owner has it.
+    Held,
+    /// The store failed.
+    Unavailable,
+}
+
 /// The right to load an entry, which one process has at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -118,6 +164,10 @@ pub struct Lease {
     pub key: Key,
     /// The owner's identifier.
     pub owner: String,
+    /// The text that is stored. It begins with the owner, and each renewal has another one.
+    pub token: String,
     /// The moment at which the lease expires by itself.
     pub until: SystemTime,
+    /// The token of an owner who did not renew the lease for its whole length.
+    pub abandoned: Option<String>,
 }

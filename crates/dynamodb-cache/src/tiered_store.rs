@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
+use tracing::warn;
 
 use crate::clock::Now;
 use crate::error::CacheError;
 use crate::key::Key;
 use crate::local_store::LocalStore;
-use crate::store::{Entry, Freshness, Lease, Lookup, Store};
+use crate::store::{AddOutcome, Entry, Freshness, Lease, LeaseOutcome, Lookup, Store};
 
 const STRIPES: usize = 64;
 const DEFAULT_MAX_AGE: Duration = Duration::from_mins(1);
@@ -20,7 +21,8 @@ const DEFAULT_MAX_AGE: Duration = Duration::from_mins(1);
 /// - This process sees its own completed writes and removals. A lookup that began earlier never
 ///   brings an old entry back; for that, the store behind is asked for the latest entry.
 /// - It sees the writes of other processes when its copy is [`max_age`](Self::max_age) old.
-/// - A value that the store behind failed to write is kept in front all the same.
+/// - A value that the store behind failed to write is kept in front all the same, and so is one that
+///   is too large for it.
 #[derive(Debug, Clone)]
 pub struct TieredStore {
     front: LocalStore,
@@ -69,6 +71,30 @@ impl TieredStore {
         Ok(lookups)
     }
 
+    /// Writes to the store behind. Values that are too large for it are removed from it, so that no
+    /// older ones appear later.
+    async fn set_behind(
+        &self,
+        mut entries: Vec<(Key, Entry)>,
+        now: Now,
+    ) -> Result<Vec<Key>, CacheError> {
+        let mut too_large = Vec::new();
+        let mut unwritten = loop {
+            match self.back.set(entries.clone(), now).await {
+                Err(error @ CacheError::TooLarge { .. }) => {
+                    too_large.push(take_named(&error, &mut entries)?);
+                    warn!(%error, "value not stored in the table, kept in this process only");
+                }
+                result => break result?,
+            }
+        };
+        if !too_large.is_empty() {
+            self.back.delete(&too_large).await?;
+        }
+        unwritten.append(&mut too_large);
+        Ok(unwritten)
+    }
+
     /// Keeps an entry that was looked up, unless the key may have been written meanwhile.
     fn copy(&self, key: Key, entry: &Entry, writes_before: u64, now: Now) {
         let writes = self.writes.lock(&key);
@@ -113,7 +139,10 @@ impl Store for TieredStore {
         now: Now,
     ) -> BoxFuture<'_, Result<Vec<Key>, CacheError>> {
         async move {
-            let stored = self.back.set(entries.clone(), now).await;
+            for (key, entry) in &entries {
+                self.keep(key.clone(), entry.clone(), now);
+            }
+            let stored = self.set_behind(entries.clone(), now).await;
             for (key, entry) in entries {
                 match stored {
                     Ok(_) => self.keep(key, entry, now),
@@ -135,17 +164,45 @@ impl Store for TieredStore {
         .boxed()
     }
 
+    fn add(
+        &self,
+        key: Key,
+        entry: Entry,
+        now: Now,
+    ) -> BoxFuture<'_, Result<AddOutcome, CacheError>> {
+        async move {
+            let added = self.back.add(key.clone(), entry.clone(), now).await;
+            match added {
+                Ok(AddOutcome::Added) => self.keep(key, entry, now),
+                _ => self.forget(&key),
+            }
+            added
+        }
+        .boxed()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), CacheError>> {
+        self.back.check()
+    }
+
     fn acquire<'a>(
         &'a self,
         lease: &'a Lease,
         now: Now,
-    ) -> BoxFuture<'a, Result<bool, CacheError>> {
+    ) -> BoxFuture<'a, Result<LeaseOutcome, CacheError>> {
         self.back.acquire(lease, now)
     }
 
     fn release<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, ()> {
         self.back.release(lease)
     }
+}
+
+/// Takes the entry that an error names out of `entries`, and returns its key.
+fn take_named(error: &CacheError, entries: &mut Vec<(Key, Entry)>) -> Result<Key, CacheError> {
+    let CacheError::TooLarge { key: id, .. } = error else { return Err(error.clone()) };
+    let index = entries.iter().position(|(key, _)| key.id() == id);
+    index.map(|index| entries.swap_remove(index).0).ok_or_else(|| error.clone())
 }
 
 /// Counts of the writes to keys; some keys share a count.

@@ -150,22 +150,28 @@ pub enum Unreadable {
     #[error("its attribute {name} is missing or not of type {attribute_type}")]
     Attribute {
         /// The attribute's name.
-        name: &'static str,
+        name: String,
         /// DynamoDB's name of the type.
         attribute_type: &'static str,
     },
-    /// `expires_at` is a number, but not a time.
-    #[error("its attribute expires_at is not a time in seconds since 1970")]
-    Expiry,
+    /// The expiry is a number, but not a time.
+    #[error("its attribute {name} is not a time in seconds since 1970")]
+    Expiry {
+        /// The attribute's name.
+        name: String,
+    },
     /// An attribute of the item has a value that this version does not support.
     #[error("its attribute {name} has an unknown value")]
     Unknown {
         /// The attribute's name.
         name: &'static str,
     },
-    /// `cached_value` is not base64.
-    #[error("its attribute cached_value is not base64")]
-    Base64,
+    /// The value is not base64.
+    #[error("its attribute {name} is not base64")]
+    Base64 {
+        /// The attribute's name.
+        name: String,
+    },
     /// The compressed content is damaged.
     #[error("its content is not valid gzip, or not UTF-8")]
     Compression,

@@ -1,5 +1,7 @@
 //! Encryption contexts and encrypted data keys, as a header stores them.
 
+use std::fmt;
+
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::reader::Reader;
@@ -18,7 +20,7 @@ const KEYS: &str = "encrypted data keys";
 /// A data key, encrypted under a key of its provider.
 ///
 /// Source: AWS Encryption SDK specification, `framework/structures.md`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EncryptedDataKey<'a> {
     /// The provider that can decrypt the data key, such as `aws-kms`.
     pub provider_id: &'a str,
@@ -26,6 +28,15 @@ pub struct EncryptedDataKey<'a> {
     pub provider_info: &'a [u8],
     /// The encrypted data key.
     pub ciphertext: &'a [u8],
+}
+
+impl fmt::Debug for EncryptedDataKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptedDataKey")
+            .field("provider_id", &self.provider_id)
+            .field("provider_info", &String::from_utf8_lossy(self.provider_info))
+            .finish_non_exhaustive()
+    }
 }
 
 /// Checks the keys of a context that is stored in a message.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::{find_frame_compressed_size, get_dict_id_from_frame, get_frame_content_size};
 
@@ -94,7 +95,7 @@ pub enum InvalidFrame {
 }
 
 /// Compresses a plaintext, unless that does not make it shorter.
-pub(crate) fn compress(plaintext: Vec<u8>, level: i32) -> Vec<u8> {
+pub(crate) fn compress(plaintext: Bytes, level: i32) -> Bytes {
     if plaintext.len() > DEFAULT_MAX_DECOMPRESSED_BYTES {
         return plaintext;
     }
@@ -103,7 +104,7 @@ pub(crate) fn compress(plaintext: Vec<u8>, level: i32) -> Vec<u8> {
     let compressed = Compressor::new(level)
         .and_then(|mut compressor| compressor.compress_to_buffer(&plaintext, &mut frame));
     match compressed {
-        Ok(length) if length < plaintext.len() => frame,
+        Ok(length) if length < plaintext.len() => frame.into(),
         _ => plaintext,
     }
 }
@@ -192,10 +193,10 @@ mod tests {
     fn what_gets_shorter_is_compressed_and_reads_back() {
         for level in [1, 3, 19] {
             for plaintext in [json(200), json(5_000), json(1_000_000), json(LIMIT - 20)] {
-                let compressed = compress(plaintext.clone(), level);
+                let compressed = compress(plaintext.clone().into(), level);
                 assert!(compressed.starts_with(&MAGIC_NUMBER));
                 assert!(compressed.len() < plaintext.len());
-                assert_eq!(decompress(compressed, LIMIT), Ok(plaintext));
+                assert_eq!(decompress(compressed.into(), LIMIT), Ok(plaintext));
             }
         }
     }
@@ -205,7 +206,11 @@ mod tests {
         let mut random = vec![0; 2_000];
         aws_lc_rs::rand::fill(&mut random).unwrap();
         for plaintext in [Vec::new(), b"{}".to_vec(), random, json(LIMIT + 1)] {
-            assert!(compress(plaintext.clone(), 1) == plaintext, "{} bytes", plaintext.len());
+            assert!(
+                compress(plaintext.clone().into(), 1) == plaintext,
+                "{} bytes",
+                plaintext.len()
+            );
         }
     }
 

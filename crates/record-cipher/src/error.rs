@@ -1,7 +1,7 @@
 //! Errors, and who must act on them.
 
-use crate::context::ContextStream;
 use crate::compression::InvalidFrame;
+use crate::context::ContextStream;
 use crate::keys::InvalidKey;
 use crate::kms::KmsError;
 use crate::names::StreamName;

@@ -6,6 +6,10 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_kms::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use fake_aws::{FakeAws, Fault, Operation, Rule, RuleId, Service, kms_key_arn};
 use record_cipher::{
     CipherError, DecryptSettings, EncryptFor, Encrypted, ErrorKind, Keys, RecordCipher,
@@ -175,16 +179,36 @@ async fn every_try_of_a_call_is_counted_in_its_region() {
     assert_eq!(reader.stats().kms[&REGIONS[2].parse().unwrap()].calls, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_is_cut_off_is_counted_too() {
+/// A connection on which no answer arrives.
+#[derive(Debug)]
+struct Silent;
+
+impl HttpConnector for Silent {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_attempt_that_is_cut_off_is_counted_with_its_time() {
     let aws = FakeAws::start().await.unwrap();
-    aws.faults().inject(Rule::new(Fault::Hang).service(Service::Kms).region(REGIONS[0]));
-    let cipher = encrypting(&aws).build().await.unwrap();
-    encrypt(&cipher).await.unwrap_err();
-    let kms = &cipher.stats().kms[&REGIONS[0].parse().unwrap()];
-    assert_eq!((kms.calls, kms.errors), (1, 1));
-    let latency = *kms.latencies.keys().next().unwrap();
-    assert!(latency >= Duration::from_millis(4900), "{latency:?}");
+    let silent = http_client_fn(|_, _| SharedHttpConnector::new(Silent));
+    // A call ends after ten seconds, so its second attempt is cut off a little earlier.
+    for (retries, attempts) in [(RetryConfig::disabled(), 1), (RetryConfig::standard(), 2)] {
+        let config = config(&aws).into_builder().http_client(silent.clone());
+        let config = config.retry_config(retries).build();
+        let key = ALIAS.parse().unwrap();
+        let keys = Keys::Encrypt { key, regions: vec![REGIONS[0].parse().unwrap()] };
+        let cipher = RecordCipher::builder(keys, &config).build().await.unwrap();
+        let error = encrypt(&cipher).await.unwrap_err();
+        assert!(error.to_string().contains("timed out"), "{error}");
+        let kms = &cipher.stats().kms[&REGIONS[0].parse().unwrap()];
+        assert_eq!((kms.calls, kms.errors), (attempts, attempts));
+        assert_eq!(kms.latencies.values().sum::<u64>(), attempts);
+        assert_eq!(kms.latencies.keys().next_back(), Some(&Duration::from_secs(5)));
+        let shortest = *kms.latencies.keys().next().unwrap();
+        assert!(shortest >= Duration::from_secs(4), "{shortest:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use lambda_runtime::Error;
-use record_cipher::{DEFAULT_MAX_DECOMPRESSED_BYTES, DecryptSettings, Engine, KmsKeyId, RecordCipher};
+use record_cipher::{
+    DEFAULT_MAX_DECOMPRESSED_BYTES, DecryptSettings, Engine, KmsKeyId, RecordCipher,
+};
 use record_consumer::{
     BucketName, Consumer, DynamoDbTable, KeyAttributes, S3Quarantine, VersionFrom,
 };

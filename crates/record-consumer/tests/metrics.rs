@@ -89,6 +89,10 @@ async fn every_log_of_a_batch_names_invocation_shard_and_sequence_numbers() {
                 spans.iter().find_map(|span| span.get(name)).cloned().unwrap_or_default()
             };
             assert!(field("requestId").is_string(), "{line}");
+            // Lambda filters by level only lines with a valid timestamp.
+            assert!(line["level"].is_string(), "{line}");
+            let timestamp = line["timestamp"].as_str().unwrap();
+            assert!(humantime::parse_rfc3339(timestamp).is_ok(), "{line}");
             assert_eq!(field("shard"), "shardId-000000000000");
             assert_eq!(
                 (field("first_sequence_number"), field("last_sequence_number")),

@@ -4,6 +4,9 @@
 //! retries the entries that a request did not get in until their deadline. Entries with the same
 //! partition key are never in flight together, because Kinesis promises no order within a request or
 //! between requests: each is blocked until its predecessor is acknowledged or returned.
+//!
+//! The Regions share the capacity of a pusher. While it is scarce, a Region that acknowledges nothing
+//! returns entries that only it holds up, so that the others are not stopped for a delivery timeout.
 
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{HashMap, VecDeque};
@@ -19,11 +22,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
 
+use crate::capacity::Capacity;
 use crate::entry::Entry;
 use crate::kinesis::{AttemptError, AttemptResult, StreamApi};
 use crate::limits::{Limits, MAX_ENTRIES, attempt_timeout};
 use crate::outage::{Outages, Service};
 use crate::pending_delivery::PendingDelivery;
+use crate::silence::Silence;
 use crate::stats::Counters;
 
 /// Attempts before this machine's clock is given up.
@@ -40,6 +45,8 @@ pub(crate) struct BatchSettings {
     /// Time that an entry may wait for an acknowledgement.
     pub(crate) delivery_timeout: Duration,
     pub(crate) outages: Arc<Outages>,
+    /// The capacity that the entries of all Regions share.
+    pub(crate) capacity: Capacity,
 }
 
 /// The queue of one Region. Its length is limited by the capacity of the pusher.
@@ -63,6 +70,7 @@ impl Batcher {
         counters: Arc<Counters>,
     ) -> Self {
         let (sender, commands) = mpsc::unbounded_channel();
+        let silence = Silence::new(settings.delivery_timeout);
         let worker = Worker {
             api,
             service,
@@ -73,8 +81,10 @@ impl Batcher {
             is_flushing: false,
             blocked: HashMap::new(),
             retries: DelayQueue::new(),
+            retrying: 0,
             requests: FuturesUnordered::new(),
             limits: Limits::default(),
+            silence,
         };
         tokio::spawn(stop.run_until_cancelled_owned(worker.run(commands)));
         Self(sender)
@@ -106,8 +116,11 @@ struct Worker {
     /// By partition key: entries blocked by one that is ready, in flight or to be retried.
     blocked: HashMap<String, VecDeque<PendingDelivery>>,
     retries: DelayQueue<PendingDelivery>,
+    /// Bytes of capacity that the entries to be retried hold.
+    retrying: usize,
     requests: FuturesUnordered<BoxFuture<'static, Response>>,
     limits: Limits,
+    silence: Silence,
 }
 
 struct Response {
@@ -131,8 +144,16 @@ impl Worker {
                     None => is_open = false,
                 },
                 Some(response) = self.requests.next() => self.settle(response),
-                Some(due) = self.retries.next() => self.make_ready(due.into_inner()),
+                Some(due) = self.retries.next() => {
+                    let pending = due.into_inner();
+                    self.retrying -= pending.reserved;
+                    self.make_ready(pending);
+                }
                 Some(()) = OptionFuture::from(linger) => {}
+                () = sleep_until(self.silence.next_check()), if self.has_entries() => {
+                    self.displace();
+                    self.silence.check_again();
+                }
             }
         }
     }
@@ -142,6 +163,9 @@ impl Worker {
     }
 
     fn accept(&mut self, pending: PendingDelivery) {
+        if !self.has_entries() {
+            self.silence.resume();
+        }
         if pending.entry.unordered {
             return self.make_ready(pending);
         }
@@ -225,11 +249,15 @@ impl Worker {
     }
 
     fn settle(&mut self, Response { mut entries, generation, result }: Response) {
+        self.silence.responded();
         entries.iter_mut().for_each(|pending| pending.attempts += 1);
         match result {
             Ok(results) if results.len() == entries.len() => {
                 self.limits.grow();
                 self.settings.outages.works(&self.service);
+                if results.iter().any(Result::is_ok) {
+                    self.silence.begin();
+                }
                 entries.into_iter().zip(results).for_each(|(pending, result)| match result {
                     Ok(delivery) => {
                         self.release(&pending.entry);
@@ -270,7 +298,7 @@ impl Worker {
 
     fn retry_or_fail(&mut self, mut pending: PendingDelivery, error: AttemptError) {
         self.counters.failed_attempt(error.is_throttling());
-        let pause = match self.may_retry(&error, pending.attempts) {
+        let pause = match self.may_retry(&error, pending.attempts) && !self.gives_way(&pending) {
             false => None,
             // An outage may take longer than the pause, but no time passes in it.
             true if error.kind == ErrorKind::Operator => Some(pending.pauses.next_pause()),
@@ -278,6 +306,7 @@ impl Worker {
         };
         if let Some(pause) = pause {
             pending.last_error = Some(error);
+            self.retrying += pending.reserved;
             self.retries.insert(pending, pause);
             return;
         }
@@ -298,6 +327,45 @@ impl Worker {
         }
     }
 
+    /// Returns entries that other Regions have acknowledged, if this one holds up the others by them
+    /// although it acknowledges nothing. Those stay that were sent before, and the oldest, as long as
+    /// they hold no more than half of the capacity.
+    fn displace(&mut self) {
+        if !self.is_in_the_way() {
+            return;
+        }
+        let (mut held, limit) = (self.retrying, self.settings.capacity.half());
+        let mut is_displaced = |pending: &PendingDelivery| {
+            let is_acknowledged = pending.is_acknowledged_elsewhere();
+            held += if is_acknowledged { pending.reserved } else { 0 };
+            is_acknowledged && pending.attempts == 0 && held > limit
+        };
+        self.ready.make_contiguous().sort_by_key(|pending| pending.deadline);
+        let displaced = extract(&mut self.ready, &mut is_displaced);
+        for blocked in self.blocked.values_mut() {
+            let displaced = extract(blocked, &mut is_displaced);
+            displaced.into_iter().for_each(PendingDelivery::displaced);
+        }
+        for pending in displaced {
+            self.release(&pending.entry);
+            pending.displaced();
+        }
+    }
+
+    /// Whether an entry that failed is not retried, because others hold the half of the capacity that
+    /// this Region is left with.
+    fn gives_way(&self, pending: &PendingDelivery) -> bool {
+        self.is_in_the_way()
+            && self.retrying + pending.reserved > self.settings.capacity.half()
+            && pending.is_acknowledged_elsewhere()
+    }
+
+    fn is_in_the_way(&self) -> bool {
+        self.silence.is_long()
+            && self.settings.capacity.is_scarce()
+            && !self.settings.outages.is_out()
+    }
+
     /// Unblocks the next entry with the same partition key.
     fn release(&mut self, entry: &Entry) {
         if entry.unordered {
@@ -309,6 +377,16 @@ impl Worker {
             None => drop(blocked.remove()),
         }
     }
+}
+
+/// Removes the entries for which `is_wanted` returns `true`.
+fn extract(
+    entries: &mut VecDeque<PendingDelivery>,
+    is_wanted: impl FnMut(&PendingDelivery) -> bool,
+) -> VecDeque<PendingDelivery> {
+    let (wanted, others) = std::mem::take(entries).into_iter().partition(is_wanted);
+    *entries = others;
+    wanted
 }
 
 #[cfg(test)]

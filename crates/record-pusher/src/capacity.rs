@@ -10,8 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const OVERHEAD: usize = 1 << 10;
 
 /// Bytes that a pusher may hold at once. They are reserved before anything is accepted and released
-/// when the outcome is known, so memory stays bounded for any linger, aggregation and backlog.
-#[derive(Debug)]
+/// when the outcome is known, so memory stays bounded for any linger, aggregation and backlog. Clones
+/// share it.
+#[derive(Debug, Clone)]
 pub(crate) struct Capacity {
     limit: usize,
     free: Arc<Semaphore>,
@@ -21,13 +22,20 @@ pub(crate) struct Capacity {
 /// Capacity of one record or message. Released on drop.
 #[derive(Debug)]
 pub(crate) struct Reservation {
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     reservations: Arc<AtomicUsize>,
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.reservations.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Reservation {
+    /// Returns the bytes that are reserved.
+    pub(crate) fn bytes(&self) -> usize {
+        self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
 }
 
@@ -56,6 +64,16 @@ impl Capacity {
         let _ = self.free.acquire_many(clamped(self.limit)).await;
     }
 
+    /// Returns half of the capacity in bytes.
+    pub(crate) fn half(&self) -> usize {
+        self.limit / 2
+    }
+
+    /// Returns whether less than half of the capacity is free.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.free.available_permits() < self.half()
+    }
+
     /// Returns the number of reservations that are not released.
     pub(crate) fn in_flight(&self) -> usize {
         self.reservations.load(Relaxed)
@@ -63,7 +81,7 @@ impl Capacity {
 
     fn reservation(&self, permit: Option<OwnedSemaphorePermit>) -> Reservation {
         self.reservations.fetch_add(1, Relaxed);
-        Reservation { _permit: permit, reservations: self.reservations.clone() }
+        Reservation { permit, reservations: self.reservations.clone() }
     }
 
     /// A record larger than the limit takes all of it.
@@ -88,8 +106,10 @@ mod tests {
         let half = capacity.try_reserve(4 * OVERHEAD).unwrap();
         let other_half = capacity.reserve(4 * OVERHEAD).await;
         assert_eq!(capacity.in_flight(), 2);
+        assert!(capacity.is_scarce());
         assert!(capacity.try_reserve(0).is_none());
         drop(half);
+        assert!(!capacity.is_scarce());
         assert!(capacity.try_reserve(0).is_some());
         assert!(capacity.all_released().now_or_never().is_none());
         drop(other_half);

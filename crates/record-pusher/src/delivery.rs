@@ -15,7 +15,7 @@ use crate::region::Region;
 #[derive(Debug)]
 pub(crate) struct Reply {
     sender: Option<oneshot::Sender<Result<Outcome, PushError>>>,
-    _reservation: Reservation,
+    reservation: Reservation,
 }
 
 impl Reply {
@@ -23,7 +23,12 @@ impl Reply {
         sender: oneshot::Sender<Result<Outcome, PushError>>,
         reservation: Reservation,
     ) -> Self {
-        Self { sender: Some(sender), _reservation: reservation }
+        Self { sender: Some(sender), reservation }
+    }
+
+    /// Returns the bytes of capacity that the record holds.
+    pub(crate) fn reserved(&self) -> usize {
+        self.reservation.bytes()
     }
 
     /// Tells the caller, which may have stopped waiting.
@@ -105,6 +110,11 @@ impl Recipient for Callers {
         if state.unresolved == 0 {
             self.tell(&mut state);
         }
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.results.iter().any(|result| matches!(result, Some(Ok(_))))
     }
 }
 

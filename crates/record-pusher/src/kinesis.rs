@@ -62,6 +62,15 @@ impl AttemptError {
         }
     }
 
+    pub(crate) fn silent() -> Self {
+        Self {
+            code: "Silent".to_owned(),
+            reason: "the Region acknowledges nothing, and others need the memory".to_owned(),
+            cause: None,
+            kind: ErrorKind::Retryable,
+        }
+    }
+
     pub(crate) fn stopped() -> Self {
         Self {
             code: "Stopped".to_owned(),

@@ -61,6 +61,7 @@ mod pending_delivery;
 mod pipeline;
 mod pusher;
 mod region;
+mod silence;
 mod stats;
 
 pub use aws_outcome::Cause;

@@ -44,10 +44,15 @@ impl MessagePusher {
     ) -> Result<Self, SetupError> {
         check_delivery_timeout(delivery_timeout)?;
         let outages = Arc::new(Outages::new(OnOutage::Fail, delivery_timeout));
-        let settings = BatchSettings { linger: REQUEST_LINGER, delivery_timeout, outages };
+        let capacity = Capacity::new(MAX_BYTES_IN_FLIGHT);
+        let settings = BatchSettings {
+            linger: REQUEST_LINGER,
+            delivery_timeout,
+            outages,
+            capacity: capacity.clone(),
+        };
         let stop = CancellationToken::new();
         let region = Region::start(region, stream, settings, config, &stop);
-        let capacity = Capacity::new(MAX_BYTES_IN_FLIGHT);
         Ok(Self { region, capacity, delivery_timeout, stop })
     }
 
@@ -60,11 +65,14 @@ impl MessagePusher {
     ) -> impl Future<Output = Result<Delivery, DeliveryError>> + Send + use<> {
         let entry = Arc::new(Entry { partition_key, unordered: false, data: message });
         let reservation = self.capacity.reserve(entry.size()).await;
+        let reserved = reservation.bytes();
         let (sender, result) = oneshot::channel();
         let caller = Arc::new(Caller(Mutex::new(Some((sender, reservation)))));
         let (deadline, counters) =
             (Instant::now() + self.delivery_timeout, self.region.counters.clone());
-        self.region.batcher.put(PendingDelivery::new(entry, deadline, counters, 0, caller));
+        self.region
+            .batcher
+            .put(PendingDelivery::new(entry, deadline, reserved, counters, 0, caller));
         async { result.await.expect("a pending delivery is resolved before it is gone") }
     }
 
@@ -84,5 +92,10 @@ impl Recipient for Caller {
         let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The caller may have stopped waiting.
         let _ = waiting.map(|(sender, _)| sender.send(result));
+    }
+
+    /// There is no other Region.
+    fn is_acknowledged(&self) -> bool {
+        false
     }
 }

@@ -106,6 +106,11 @@ impl Outages {
         true
     }
 
+    /// Returns whether there is an outage.
+    pub(crate) fn is_out(&self) -> bool {
+        self.state().since.is_some()
+    }
+
     /// Returns whether a deadline has passed. Time stands still during an outage.
     pub(crate) fn has_passed(&self, deadline: Instant) -> bool {
         self.left(deadline).is_zero()

@@ -21,6 +21,9 @@ pub(crate) fn pauses() -> Pauses {
 pub(crate) trait Recipient: Send + Sync {
     /// Called once for each Region, by its index.
     fn resolve(&self, region: usize, result: Result<Delivery, DeliveryError>);
+
+    /// Returns whether a Region has acknowledged the entry.
+    fn is_acknowledged(&self) -> bool;
 }
 
 /// An entry that one Region has not acknowledged yet. Reports `Stopped` if it is dropped
@@ -28,6 +31,8 @@ pub(crate) trait Recipient: Send + Sync {
 pub(crate) struct PendingDelivery {
     pub(crate) entry: Arc<Entry>,
     pub(crate) deadline: Instant,
+    /// Bytes of the pusher's capacity that are held until every Region has a result.
+    pub(crate) reserved: usize,
     /// Number of requests that contained the entry.
     pub(crate) attempts: u32,
     /// Error of the latest attempt.
@@ -54,6 +59,7 @@ impl PendingDelivery {
     pub(crate) fn new(
         entry: Arc<Entry>,
         deadline: Instant,
+        reserved: usize,
         counters: Arc<Counters>,
         region: usize,
         recipient: Arc<dyn Recipient>,
@@ -61,6 +67,7 @@ impl PendingDelivery {
         Self {
             entry,
             deadline,
+            reserved,
             attempts: 0,
             last_error: None,
             pauses: pauses(),
@@ -82,6 +89,16 @@ impl PendingDelivery {
     pub(crate) fn expired(mut self) {
         let error = self.last_error.take().unwrap_or_else(AttemptError::expired);
         self.fail(error);
+    }
+
+    /// The Region is silent, and others need the capacity.
+    pub(crate) fn displaced(mut self) {
+        self.fail(AttemptError::silent());
+    }
+
+    /// Returns whether another Region has acknowledged the entry.
+    pub(crate) fn is_acknowledged_elsewhere(&self) -> bool {
+        self.recipient.as_ref().is_some_and(|recipient| recipient.is_acknowledged())
     }
 
     /// The message cannot be decrypted in this Region.

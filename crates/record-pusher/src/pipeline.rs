@@ -193,12 +193,19 @@ impl Pipeline {
     ) {
         let entry = Arc::new(entry);
         let replies = std::mem::take(&mut message.replies);
+        let reserved = replies.iter().map(Reply::reserved).sum();
         let callers =
             Callers::new(entry.clone(), self.regions.clone(), self.leftovers.clone(), replies);
         for (index, region) in self.regions.iter().enumerate() {
             let counters = region.counters.clone();
-            let pending =
-                PendingDelivery::new(entry.clone(), deadline, counters, index, callers.clone());
+            let pending = PendingDelivery::new(
+                entry.clone(),
+                deadline,
+                reserved,
+                counters,
+                index,
+                callers.clone(),
+            );
             match missing.contains(&region.name) {
                 true => pending.not_encrypted(),
                 false => region.batcher.put(pending),

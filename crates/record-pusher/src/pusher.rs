@@ -80,12 +80,14 @@ impl RecordPusher {
     ) -> Self {
         let stop = CancellationToken::new();
         let outages = Arc::new(Outages::new(settings.on_outage, settings.delivery_timeout));
+        let capacity = Capacity::new(MAX_BYTES_IN_FLIGHT);
         let is_aggregating = settings.aggregate_bytes > 0;
         // A record lingers once: for its message or for its request.
         let batch_settings = BatchSettings {
             linger: if is_aggregating { REQUEST_LINGER } else { settings.linger },
             delivery_timeout: settings.delivery_timeout,
             outages: outages.clone(),
+            capacity: capacity.clone(),
         };
         let regions: Arc<[Region]> = settings
             .regions
@@ -120,7 +122,7 @@ impl RecordPusher {
             cipher,
             regions,
             counters,
-            capacity: Capacity::new(MAX_BYTES_IN_FLIGHT),
+            capacity,
             outages,
             leftovers,
             time_allowed: settings.linger + settings.delivery_timeout,
@@ -143,7 +145,9 @@ impl RecordPusher {
     }
 
     /// Accepts a record for pushing, and returns a future of its outcome. Waits for capacity: a
-    /// pusher holds 8 MiB of records at once.
+    /// pusher holds 8 MiB of records at once, so a slow Region slows the others down. A Region that
+    /// acknowledges nothing for a third of the delivery timeout does not: it is left with half of the
+    /// capacity, and returns newer records that other Regions have acknowledged.
     ///
     /// Records with the same partition key reach a stream in the order of these calls.
     pub async fn queue_record(&self, record: impl Into<Record>) -> Pushed {

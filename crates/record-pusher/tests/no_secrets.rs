@@ -3,6 +3,8 @@
 
 mod programs;
 
+use secrets::assert_hidden;
+
 use programs::Fixture;
 
 const NAME: &str = "markedName";
@@ -33,6 +35,6 @@ fn record(id: u32) -> String {
 }
 
 fn expect_no_secrets(text: &str) {
-    let line = text.lines().find(|line| line.contains(NAME) || line.contains(VALUE));
-    assert_eq!(line, None);
+    assert_hidden(text, NAME);
+    assert_hidden(text, VALUE);
 }

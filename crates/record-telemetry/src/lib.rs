@@ -50,13 +50,14 @@ pub fn init_function() {
     let levels = env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| env::var("RUST_LOG"));
     let levels = filter(&levels.unwrap_or_default(), LevelFilter::INFO);
     let levels = levels.or(filter_fn(is_invocation_span));
-    let text = fmt::layer().with_target(false).without_time().with_ansi(false).with_writer(stdout);
+    let text = fmt::layer().with_target(false).with_ansi(false).with_writer(stdout);
     // As below.
     let text = text.log_internal_errors(false);
     let format = env::var("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
     let layer = match format.eq_ignore_ascii_case("json") {
+        // Lambda takes a JSON line without a timestamp for one of level INFO.
         true => text.json().with_filter(levels).boxed(),
-        false => text.with_filter(levels).boxed(),
+        false => text.without_time().with_filter(levels).boxed(),
     };
     tracing_subscriber::registry().with(layer).init();
 }

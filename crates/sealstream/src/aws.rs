@@ -20,7 +20,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use crate::exit_code::{CommandError, ExitCode, OrCommandError};
 
 /// Time after which credentials without an expiry are looked up again.
-const CREDENTIALS_AGE: Duration = Duration::from_secs(60);
+const CREDENTIALS_AGE: Duration = Duration::from_secs(30);
 
 /// Loads the configuration for clients in `region` and other Regions. Naming a Region keeps the SDK
 /// from asking the instance metadata for one, which takes seconds where there is none.

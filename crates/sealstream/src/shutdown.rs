@@ -2,8 +2,10 @@
 //!
 //! The first SIGINT, SIGTERM or SIGHUP starts draining: the command takes no more input and finishes
 //! what it has taken. When the time for that has passed, it stops. A second SIGINT or SIGTERM ends the
-//! process at once.
+//! process at once. A signal that was ignored when the process started, as `nohup` does with SIGHUP,
+//! stays ignored.
 
+use std::fs;
 use std::io;
 use std::process;
 use std::task::Poll;
@@ -57,11 +59,19 @@ impl Shutdown {
     /// # Errors
     /// The signal handlers could not be installed.
     pub(crate) fn on_signals(drain: Duration) -> io::Result<Self> {
-        let signals = stream::select_all([
-            listen(SignalKind::interrupt(), Signal::Interrupt)?,
-            listen(SignalKind::terminate(), Signal::Terminate)?,
-            listen(SignalKind::hangup(), Signal::HangUp)?,
-        ]);
+        // A handler would end the ignoring, so this comes first.
+        let ignored = IgnoredSignals::of_process();
+        let mut signals = Vec::new();
+        for (kind, meaning) in [
+            (SignalKind::interrupt(), Signal::Interrupt),
+            (SignalKind::terminate(), Signal::Terminate),
+            (SignalKind::hangup(), Signal::HangUp),
+        ] {
+            if !ignored.contain(kind) {
+                signals.push(listen(kind, meaning)?);
+            }
+        }
+        let signals = stream::select_all(signals);
         let shutdown = Self::default();
         let exit = |code: ExitCode| process::exit(u8::from(code).into());
         tokio::spawn(shutdown.clone().follow(signals, drain, exit));
@@ -93,6 +103,27 @@ impl Shutdown {
                 }
             }
         }
+    }
+}
+
+/// Signals that a process ignores, one bit each, the lowest for signal 1.
+#[derive(Debug, Clone, Copy)]
+struct IgnoredSignals(u64);
+
+impl IgnoredSignals {
+    /// Reads them from the kernel. Only Linux has such a file; elsewhere none count as ignored.
+    fn of_process() -> Self {
+        Self::parse(&fs::read_to_string("/proc/self/status").unwrap_or_default())
+    }
+
+    fn parse(status: &str) -> Self {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        Self(mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default())
+    }
+
+    fn contain(self, kind: SignalKind) -> bool {
+        let bit = u32::try_from(kind.as_raw_value() - 1).ok();
+        bit.and_then(|bit| self.0.checked_shr(bit)).is_some_and(|mask| mask & 1 == 1)
     }
 }
 
@@ -138,6 +169,25 @@ mod tests {
             phases.push((draining.is_cancelled(), stopping.is_cancelled(), exit_code));
         }
         phases
+    }
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status_of_a_process() {
+        let all = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()];
+        for (status, expected) in [
+            (
+                "Name:\tsealstream\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000000001\n",
+                [true, false, false],
+            ),
+            ("SigIgn:\t0000000000000002\n", [false, true, false]),
+            ("SigIgn:\t0000000000005001\n", [true, false, true]),
+            ("SigIgn:\t0000000000001000\n", [false; 3]),
+            ("SigIgn:\tunknown\n", [false; 3]),
+            ("", [false; 3]),
+        ] {
+            let ignored = IgnoredSignals::parse(status);
+            assert_eq!(all.map(|kind| ignored.contain(kind)), expected, "{status}");
+        }
     }
 
     const DRAINING: (bool, bool, Option<ExitCode>) = (true, false, None);

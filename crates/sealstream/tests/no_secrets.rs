@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use fake_aws::{Fault, Operation, Rule, Service};
+use secrets::assert_hidden;
 
 use programs::Fixture;
 
@@ -59,6 +60,6 @@ fn record(id: u32) -> String {
 }
 
 fn expect_no_secrets(text: &str) {
-    let line = text.lines().find(|line| line.contains(NAME) || line.contains(VALUE));
-    assert_eq!(line, None);
+    assert_hidden(text, NAME);
+    assert_hidden(text, VALUE);
 }

@@ -38,6 +38,12 @@ fn credential_scope(head: &Parts) -> Option<(&str, &str)> {
     Some((scope.next()?, scope.next()?))
 }
 
+/// Returns the id of the access key that a request is signed with.
+pub(crate) fn access_key(head: &Parts) -> &str {
+    let credential = header(head, "authorization").and_then(|text| text.split_once("Credential="));
+    credential.and_then(|(_, credential)| credential.split('/').next()).unwrap_or_default()
+}
+
 fn target(head: &Parts) -> Option<Operation> {
     Some(match header(head, "x-amz-target")? {
         "DynamoDB_20120810.BatchGetItem" => Operation::BatchGetItem,

@@ -1,5 +1,5 @@
 //! The conditions that are understood: any number, joined by `OR`, of `attribute_not_exists(A)`,
-//! `A < :v`, `A <= :v`, `A = :v` and `attribute_type(A, :t)`.
+//! `A < :v`, `A <= :v`, `A = :v`, `begins_with(A, :v)` and `attribute_type(A, :t)`.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -21,6 +21,10 @@ enum Clause {
         attribute: String,
         orders: &'static [Ordering],
         bound: Value,
+    },
+    BeginsWith {
+        attribute: String,
+        start: String,
     },
     /// `type_name` is `N`, for example.
     OfType {
@@ -55,6 +59,9 @@ impl Clause {
             Self::Compares { attribute, orders, bound } => value(attribute)
                 .and_then(|value| order(value, bound))
                 .is_some_and(|order| orders.contains(&order)),
+            Self::BeginsWith { attribute, start } => value(attribute)
+                .and_then(|value| value.get("S")?.as_str())
+                .is_some_and(|text| text.starts_with(start)),
             Self::OfType { attribute, type_name } => {
                 value(attribute).is_some_and(|value| value.get(type_name).is_some())
             }
@@ -89,6 +96,11 @@ impl Placeholders<'_> {
                 let type_name = type_name.ok_or_else(|| invalid("a type's name is not a text"))?;
                 let attribute = self.name(attribute)?;
                 Ok(Clause::OfType { attribute, type_name: type_name.to_owned() })
+            }
+            ["begins_with", "(", attribute, ",", start, ")"] => {
+                let start = self.value(start)?.get("S").and_then(Value::as_str);
+                let start = start.ok_or_else(|| invalid("a start is not a text"))?.to_owned();
+                Ok(Clause::BeginsWith { attribute: self.name(attribute)?, start })
             }
             [attribute, operator, bound] => {
                 let orders = orders(operator).ok_or_else(not_understood)?;

@@ -38,6 +38,11 @@ struct Args {
     #[arg(long, value_name = "SHARE", default_value = "0")]
     throttle: Share,
 
+    /// Seconds by which the server's clock is ahead; negative if it is behind. Requests that were signed
+    /// more than five minutes from its time are refused
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    clock_skew: i64,
+
     /// Events for a Lambda function, one JSON per line. Set AWS_LAMBDA_RUNTIME_API to
     /// 127.0.0.1:PORT for the function
     #[arg(long, value_name = "FILE")]
@@ -54,6 +59,7 @@ async fn main() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let aws = FakeAws::start_on(args.port).await.context("cannot listen on the port")?;
     args.create_streams_and_tables(&aws);
+    aws.skew_clock(args.clock_skew);
     let throttled = Rule::new(Fault::Throttle).operation(Operation::PutRecords);
     aws.faults().inject(throttled.chance(args.throttle.0, 0));
     if let Some(file) = &args.events {

@@ -5,18 +5,15 @@
 //! the table names the attribute. Here that is another one than the marked one.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
-use std::fmt::Debug;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use event_source::{EventSourceMapping, Settings, Shard};
 use fake_aws::{Fault, Operation, Rule, Service};
 use record_cipher::{Keys, RecordCipher};
 use record_consumer::Consumer;
 use record_pusher::{Outcome, PushError, Record, RecordPusher, RecordPusherBuilder, Suite};
 use record_telemetry::Deadline;
+use secrets::{Shown, assert_hidden, find};
 use soak::{BUCKET, Environment, KEY_ALIAS, REGIONS, STREAM};
 use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
@@ -30,7 +27,7 @@ const VALUE: &str = "markedValue";
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_shows_what_a_record_holds() {
     let (logs, all_logs) = capture_logs();
-    let test = Test { environment: Environment::new(1).await.unwrap(), shown: Buffer::default() };
+    let test = Test { environment: Environment::new(1).await.unwrap(), shown: Shown::default() };
     let limit = Duration::from_secs(60);
     timeout(limit, test.push_in_every_way()).await.expect("pushing takes too long");
     timeout(limit, test.consume_in_every_way()).await.expect("consuming takes too long");
@@ -39,24 +36,25 @@ async fn nothing_shows_what_a_record_holds() {
     for expected in ["batch done", "record quarantined", "record not written", "entry failed"] {
         assert!(shown.contains(expected), "{expected} is not among what is searched");
     }
-    for secret in [NAME.to_owned(), VALUE.to_owned()].into_iter().chain(test.data_key().await) {
-        if let Some(line) = shown.lines().find(|line| line.contains(&secret)) {
-            panic!("{secret} is shown: {line}");
-        }
+    for secret in [NAME.as_bytes(), VALUE.as_bytes(), &test.data_key().await] {
+        assert_hidden(&shown, secret);
     }
     // The search finds what there is: without the cap, the AWS SDK logs the items that DynamoDB gives
     // back as unprocessed.
-    assert!(all_logs.text().contains(VALUE));
+    assert!(find(&all_logs.text(), VALUE).is_some());
 }
 
 /// What is logged at level `TRACE`, as the programs log it and without their cap.
-fn capture_logs() -> (Buffer, Buffer) {
-    let (capped, all) = (Buffer::default(), Buffer::default());
+fn capture_logs() -> (Shown, Shown) {
+    let (capped, all) = (Shown::default(), Shown::default());
     let filter = record_telemetry::filter("trace", LevelFilter::TRACE);
     tracing_subscriber::registry()
-        .with(fmt::layer().with_ansi(false).with_writer(capped.writer()).with_filter(filter))
+        .with(fmt::layer().with_ansi(false).with_writer(capped.make_writer()).with_filter(filter))
         .with(
-            fmt::layer().with_ansi(false).with_writer(all.writer()).with_filter(LevelFilter::TRACE),
+            fmt::layer()
+                .with_ansi(false)
+                .with_writer(all.make_writer())
+                .with_filter(LevelFilter::TRACE),
         )
         .init();
     (capped, all)
@@ -65,14 +63,10 @@ fn capture_logs() -> (Buffer, Buffer) {
 struct Test {
     environment: Environment,
     /// What a caller gets to see: errors, outcomes, responses and quarantined documents.
-    shown: Buffer,
+    shown: Shown,
 }
 
 impl Test {
-    fn show(&self, what: &impl Debug) {
-        writeln!(self.shown.clone(), "{what:?} {what:#?}").unwrap();
-    }
-
     async fn push_in_every_way(&self) {
         let settings = |change: fn(RecordPusherBuilder) -> RecordPusherBuilder| {
             let regions = REGIONS.iter().map(|region| region.parse().unwrap()).collect();
@@ -104,28 +98,28 @@ impl Test {
         let large = format!(r#"{{"{NAME}":"{VALUE}{}"}}"#, "x".repeat(1 << 20));
         let records = [record("1"), record("2"), large].map(String::into_bytes);
         let records = records.map(|json| Record::from_json(&json).unwrap()).to_vec();
-        self.show(&records);
+        self.shown.debug(&records);
         for outcome in pusher.put_records(records).await {
             self.show_outcome(&outcome);
         }
-        self.show(&(&pusher, pusher.stats(), settings));
+        self.shown.debug(&(&pusher, pusher.stats(), settings));
         for text in
             [VALUE.to_owned(), format!(r#"{{"{NAME}":{VALUE}}}"#), format!(r#"["{VALUE}"]"#)]
         {
             let error = Record::from_json(text.as_bytes()).unwrap_err();
-            self.show(&(error, error.to_string()));
+            self.shown.error(&error);
         }
     }
 
     fn show_outcome(&self, outcome: &Result<Outcome, PushError>) {
-        self.show(outcome);
+        self.shown.debug(outcome);
         match outcome {
             Ok(outcome) => {
                 let errors =
                     outcome.regions().values().filter_map(|delivery| delivery.as_ref().err());
-                errors.for_each(|error| self.show(&error.to_string()));
+                errors.for_each(|error| self.shown.error(error));
             }
-            Err(error) => self.show(&error.to_string()),
+            Err(error) => self.shown.error(error),
         }
     }
 
@@ -141,15 +135,17 @@ impl Test {
         ];
         for rule in outages {
             // A new one has no data keys yet.
-            let consumer = self.environment.consumer(REGIONS[0]).await.unwrap();
-            self.show(&consumer);
+            let consumer = self.environment.consumer(REGIONS[0], false).await.unwrap();
+            self.shown.debug(&consumer);
             let outage = rule.map(|rule| self.environment.aws.faults().inject(rule));
             self.deliver(&consumer, &messages).await;
             outage.into_iter().for_each(|outage| self.environment.aws.faults().lift(outage));
         }
         let documents = self.environment.aws.s3().objects(REGIONS[0], BUCKET);
         assert!(documents.len() >= 6, "{}", documents.len());
-        documents.values().for_each(|document| self.show(&String::from_utf8_lossy(document)));
+        documents
+            .values()
+            .for_each(|document| self.shown.debug(&String::from_utf8_lossy(document)));
     }
 
     /// Delivers an event once.
@@ -163,11 +159,11 @@ impl Test {
         let report = mapping.drain(&mut shard, |event| async {
             let response =
                 consumer.handle(event.into(), Deadline::after(Duration::from_secs(2))).await;
-            self.show(&response);
+            self.shown.debug(&response);
             Ok(Some(response))
         });
         report.await;
-        self.show(&consumer.stats());
+        self.shown.debug(&consumer.stats());
     }
 
     /// One that can be written, an aggregate, and some that cannot, for every reason.
@@ -201,8 +197,8 @@ impl Test {
         cipher.build().await.unwrap()
     }
 
-    /// The data key of the first record that was pushed, in the forms in which it could be shown.
-    async fn data_key(&self) -> Vec<String> {
+    /// The data key of the first record that was pushed.
+    async fn data_key(&self) -> Vec<u8> {
         let record = self.environment.aws.kinesis().records(REGIONS[0], STREAM).swap_remove(0);
         let limits = esdk_message::Limits::default();
         let message = esdk_message::UnverifiedMessage::parse(&record.data, limits).unwrap();
@@ -215,38 +211,10 @@ impl Test {
         let request = message
             .encryption_context()
             .fold(request, |request, (key, value)| request.encryption_context(key, value));
-        let key = request.send().await.unwrap().plaintext.unwrap().into_inner();
-        let hex = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        let list = format!("{key:?}").trim_matches(['[', ']']).to_owned();
-        vec![BASE64_STANDARD.encode(&key), hex, list]
+        request.send().await.unwrap().plaintext.unwrap().into_inner()
     }
 }
 
 fn record(id: &str) -> String {
     format!(r#"{{"id":"{id}","{NAME}":"{VALUE}","list":[{{"{NAME}":"{VALUE}"}}]}}"#)
-}
-
-/// Text that is written from many places.
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl Buffer {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-
-    fn writer(&self) -> impl Fn() -> Self + use<> {
-        let buffer = self.clone();
-        move || buffer.clone()
-    }
-}
-
-impl Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use dynamodb_cache::{Cache, CacheError, Loaded};
 use serde::Deserialize;
 
-/// A token is used no longer than so long before its end: requests take time, and clocks differ.
+/// A token is not used in the last minute of its life, or in the last tenth of a short one: requests
+/// take time, and clocks differ.
 const MARGIN: Duration = Duration::from_mins(1);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -57,7 +58,7 @@ impl TokenProvider {
         let request = self.http.post(token_url).basic_auth(client_id, Some(client_secret));
         let request = request.form(&[("grant_type", "client_credentials"), ("scope", scope)]);
         let response: TokenResponse = request.send().await?.error_for_status()?.json().await?;
-        let life = Duration::from_secs(response.expires_in).saturating_sub(MARGIN);
-        Ok(Loaded::for_time(response.access_token, life))
+        let life = Duration::from_secs(response.expires_in);
+        Ok(Loaded::for_time(response.access_token, life - MARGIN.min(life / 10)))
     }
 }

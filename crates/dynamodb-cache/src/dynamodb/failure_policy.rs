@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use aws_outcome::{Failure, Pauses};
-use tokio::time::sleep;
+use aws_outcome::{Cause, Failure, Pauses};
+use tokio::time::{Instant, sleep};
 
 /// What to do when DynamoDB throttles a request, fails or does not answer in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,27 +30,42 @@ impl Default for FailurePolicy {
 }
 
 impl FailurePolicy {
-    pub(super) fn attempts(self) -> Attempts {
+    /// Starts an operation that may take this long with all its attempts.
+    pub(super) fn attempts(self, time: Duration) -> Attempts {
         let (Self::Miss { retries } | Self::Fail { retries }) = self;
         let pauses = Pauses::new(Duration::from_millis(50), Duration::from_millis(400));
-        Attempts { retries, pauses }
+        Attempts { retries, pauses, end: Instant::now() + time }
     }
 }
 
-/// The attempts of a request that remain after the first.
+/// The attempts of an operation that remain after the first, and its time limit.
 pub(super) struct Attempts {
     retries: u32,
     pauses: Pauses,
+    end: Instant,
 }
 
 impl Attempts {
+    /// Time limit of the next attempt: half of what is left while another one may follow, since a
+    /// connection may be dead without notice.
+    pub(super) fn limit(&self) -> Duration {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if self.retries > 0 { left / 2 } else { left }
+    }
+
     /// Waits for the next attempt. Returns `false` at once if none remains or helps.
     pub(super) async fn retry(&mut self, failure: &Failure) -> bool {
         if self.retries == 0 || !failure.is_retryable() {
             return false;
         }
         self.retries -= 1;
-        sleep(self.pauses.next_pause()).await;
+        // Who waited for a time-out has waited long enough.
+        if failure.cause() == Cause::Timeout {
+            return !self.limit().is_zero();
+        }
+        let left = self.end.saturating_duration_since(Instant::now());
+        let Some(pause) = self.pauses.next_within(left) else { return false };
+        sleep(pause).await;
         true
     }
 }

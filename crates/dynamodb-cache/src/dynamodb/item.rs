@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
+use super::names::AttributeNames;
 use crate::error::CacheError;
 use crate::key::Key;
 use crate::store::Entry;
@@ -18,13 +19,16 @@ use crate::value::{Unreadable, Value};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-pub(super) const ID: &str = "id";
-pub(super) const CACHED_VALUE: &str = "cached_value";
-pub(super) const EXPIRES_AT: &str = "expires_at";
 /// Of values other than texts: `bytes` or `nothing`.
 const KIND: &str = "kind";
 /// Of compressed values: `gzip`.
 const COMPRESSION: &str = "compression";
+/// When an item with a life of its own was written, in seconds since 1970.
+const WRITTEN_AT: &str = "written_at";
+/// Of items that were added: identifies the call, so that its retries find their own item.
+pub(super) const ADDED_BY: &str = "added_by";
+/// Attributes whose names are not settings.
+pub(super) const FIXED: [&str; 4] = [KIND, COMPRESSION, WRITTEN_AT, ADDED_BY];
 
 const BYTES: &str = "bytes";
 const NOTHING: &str = "nothing";
@@ -43,6 +47,7 @@ pub(super) const MAX_VALUE_BYTES: usize = 16 << 20;
 ///
 /// A text is stored as it is. Bytes and compressed values are base64.
 pub(super) fn encode(
+    names: &AttributeNames,
     key: &Key,
     entry: &Entry,
     compress_above: Option<usize>,
@@ -61,7 +66,8 @@ pub(super) fn encode(
         Some(compressed) => (STANDARD.encode(compressed), Some(GZIP)),
         None => (text, None),
     };
-    let mut item = plain(key, text, entry.expires_at);
+    let mut item = plain(names, key, text, entry.expires_at);
+    item.extend(entry.written_at.map(|at| (WRITTEN_AT.to_owned(), seconds(at))));
     let marks = [(KIND, kind), (COMPRESSION, compression)].into_iter();
     let marks = marks.filter_map(|(name, value)| Some((name, value?)));
     item.extend(marks.map(|(name, value)| (name.to_owned(), string(value))));
@@ -72,11 +78,16 @@ pub(super) fn encode(
 }
 
 /// The three attributes that every item has.
-pub(super) fn plain(key: &Key, text: String, expires_at: SystemTime) -> Item {
+pub(super) fn plain(
+    names: &AttributeNames,
+    key: &Key,
+    text: String,
+    expires_at: SystemTime,
+) -> Item {
     HashMap::from([
-        (ID.to_owned(), string(key.id())),
-        (CACHED_VALUE.to_owned(), AttributeValue::S(text)),
-        (EXPIRES_AT.to_owned(), seconds(expires_at)),
+        (names.key.clone(), string(key.id())),
+        (names.value.clone(), AttributeValue::S(text)),
+        (names.expiry.clone(), seconds(expires_at)),
     ])
 }
 
@@ -105,17 +116,27 @@ pub(super) fn is_compressed(item: &Item) -> bool {
 }
 
 /// Decodes an item, which another program may have written.
-pub(super) fn decode(mut item: Item) -> Result<Entry, Unreadable> {
-    let expires_at = match item.remove(EXPIRES_AT) {
-        Some(AttributeValue::N(seconds)) => time(&seconds).ok_or(Unreadable::Expiry)?,
-        _ => return Err(Unreadable::Attribute { name: EXPIRES_AT, attribute_type: "N" }),
+pub(super) fn decode(names: &AttributeNames, mut item: Item) -> Result<Entry, Unreadable> {
+    let missing = |name: &str, attribute_type| Unreadable::Attribute {
+        name: name.to_owned(),
+        attribute_type,
     };
-    let Some(AttributeValue::S(text)) = item.remove(CACHED_VALUE) else {
-        return Err(Unreadable::Attribute { name: CACHED_VALUE, attribute_type: "S" });
+    let expires_at = match item.remove(&names.expiry) {
+        Some(AttributeValue::N(seconds)) => {
+            let name = || names.expiry.clone();
+            time(&seconds).ok_or_else(|| Unreadable::Expiry { name: name() })?
+        }
+        _ => return Err(missing(&names.expiry, "N")),
+    };
+    let Some(AttributeValue::S(text)) = item.remove(&names.value) else {
+        return Err(missing(&names.value, "S"));
     };
     let kind = mark(&item, KIND)?;
     let compression = mark(&item, COMPRESSION)?;
-    Ok(Entry::new(value(text, kind, compression)?, expires_at))
+    let entry = Entry::new(value(names, text, kind, compression)?, expires_at);
+    // It only decides when the entry is refreshed.
+    let written_at = item.get(WRITTEN_AT).and_then(|at| time(at.as_n().ok()?));
+    Ok(Entry { written_at, ..entry })
 }
 
 /// Seconds since 1970, fractions too.
@@ -131,12 +152,18 @@ fn mark<'a>(item: &'a Item, name: &'static str) -> Result<Option<&'a str>, Unrea
     match item.get(name) {
         None => Ok(None),
         Some(AttributeValue::S(text)) => Ok(Some(text)),
-        Some(_) => Err(Unreadable::Attribute { name, attribute_type: "S" }),
+        Some(_) => Err(Unreadable::Attribute { name: name.to_owned(), attribute_type: "S" }),
     }
 }
 
-fn value(text: String, kind: Option<&str>, compression: Option<&str>) -> Result<Value, Unreadable> {
-    let binary = |text| STANDARD.decode(text).map_err(|_| Unreadable::Base64);
+fn value(
+    names: &AttributeNames,
+    text: String,
+    kind: Option<&str>,
+    compression: Option<&str>,
+) -> Result<Value, Unreadable> {
+    let not_base64 = || Unreadable::Base64 { name: names.value.clone() };
+    let binary = |text| STANDARD.decode(text).map_err(|_| not_base64());
     match (kind, compression) {
         (None, None) => Ok(Value::Text(text)),
         (Some(BYTES), None) => binary(text).map(Value::Bytes),

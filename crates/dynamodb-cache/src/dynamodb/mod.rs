@@ -1,12 +1,16 @@
 //! Entries in a DynamoDB table.
 
+mod breaker;
+mod check;
 mod failure_policy;
 mod item;
+mod names;
 mod table;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_outcome::{Cause, Failure};
@@ -14,16 +18,21 @@ use aws_sdk_dynamodb::Client;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 use tokio::task::spawn_blocking;
-use tracing::debug;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+use uuid::Uuid;
 
+use self::breaker::Breaker;
+use self::failure_policy::Attempts;
 pub use self::failure_policy::FailurePolicy;
 use self::item::Item;
+pub use self::names::{AttributeNames, InvalidAttributeNames};
 use self::table::{Answer, Table, Write};
 use crate::clock::Now;
 use crate::error::CacheError;
 use crate::key::Key;
 use crate::stats::DynamoDbStats;
-use crate::store::{Entry, Freshness, Lease, Lookup, Miss, Store};
+use crate::store::{AddOutcome, Entry, Freshness, Lease, LeaseOutcome, Lookup, Miss, Store};
 use crate::table_name::TableName;
 
 /// DynamoDB's limits on the entries of a BatchGetItem and of a BatchWriteItem:
@@ -33,9 +42,13 @@ const MAX_WRITES: usize = 25;
 /// Concurrent requests of one call.
 const REQUESTS_AT_ONCE: usize = 4;
 
-/// Entries in a DynamoDB table whose partition key is the string `id`. Clones share their counters.
+/// Entries in a DynamoDB table whose partition key is a string, `id` unless
+/// [named](DynamoDbStoreBuilder::attribute_names) otherwise. Clones share their counters.
 ///
-/// Requests are retried as the [`FailurePolicy`] says. The SDK client's own retries are off.
+/// Requests are retried as the [`FailurePolicy`] says, within the
+/// [time limit](DynamoDbStoreBuilder::timeout) of an operation. After an operation that timed out, or
+/// three in a row that failed for a reason that may pass, operations fail at once for five seconds;
+/// then one of them tries again. The SDK client's own retries are off.
 #[derive(Debug, Clone)]
 pub struct DynamoDbStore(Arc<Inner>);
 
@@ -43,7 +56,11 @@ pub struct DynamoDbStore(Arc<Inner>);
 struct Inner {
     table: Table,
     failure_policy: FailurePolicy,
+    timeout: Duration,
     compress_above: Option<usize>,
+    breaker: Breaker,
+    /// What was logged, because it does not work until somebody acts.
+    warned: Mutex<HashSet<(&'static str, Cause)>>,
 }
 
 /// Settings of a [`DynamoDbStore`].
@@ -52,19 +69,29 @@ struct Inner {
 pub struct DynamoDbStoreBuilder {
     client: Client,
     table: TableName,
+    attribute_names: AttributeNames,
     failure_policy: FailurePolicy,
     timeout: Duration,
     compress_above: Option<usize>,
 }
 
 impl DynamoDbStoreBuilder {
+    /// Sets the names of the attributes, for a table that exists already. Default: `id`,
+    /// `cached_value` and `expires_at`.
+    pub fn attribute_names(mut self, names: AttributeNames) -> Self {
+        self.attribute_names = names;
+        self
+    }
+
     /// Sets what to do when a request fails. Default: two retries, and then a miss.
     pub fn failure_policy(mut self, failure_policy: FailurePolicy) -> Self {
         self.failure_policy = failure_policy;
         self
     }
 
-    /// Sets the time limit of each attempt. Default: 1 s.
+    /// Sets the time limit of an operation with its retries. One of several requests, as for more
+    /// than 100 keys, has it for each request, and again after each answer that leaves a part
+    /// unprocessed. Default: 1 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -83,9 +110,12 @@ impl DynamoDbStoreBuilder {
     #[must_use]
     pub fn build(self) -> DynamoDbStore {
         DynamoDbStore(Arc::new(Inner {
-            table: Table::new(&self.client, self.table, self.timeout),
+            table: Table::new(&self.client, self.table, self.attribute_names),
             failure_policy: self.failure_policy,
+            timeout: self.timeout,
             compress_above: self.compress_above,
+            breaker: <_>::default(),
+            warned: <_>::default(),
         }))
     }
 }
@@ -102,6 +132,7 @@ impl DynamoDbStore {
         DynamoDbStoreBuilder {
             client: client.clone(),
             table,
+            attribute_names: AttributeNames::default(),
             failure_policy: FailurePolicy::default(),
             timeout: Duration::from_secs(1),
             compress_above: None,
@@ -137,17 +168,42 @@ impl Store for DynamoDbStore {
         self.0.write(keys.iter().cloned().map(Write::Delete).collect()).boxed()
     }
 
+    fn add(
+        &self,
+        key: Key,
+        entry: Entry,
+        now: Now,
+    ) -> BoxFuture<'_, Result<AddOutcome, CacheError>> {
+        self.0.add(key, entry, now).boxed()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), CacheError>> {
+        async { self.0.check().await.map_err(|failure| self.0.error(&failure)) }.boxed()
+    }
+
     fn acquire<'a>(
         &'a self,
         lease: &'a Lease,
         now: Now,
-    ) -> BoxFuture<'a, Result<bool, CacheError>> {
-        self.0.acquire(lease, now).boxed()
+    ) -> BoxFuture<'a, Result<LeaseOutcome, CacheError>> {
+        let outcome = |acquired| match acquired {
+            Some(true) => LeaseOutcome::Acquired,
+            Some(false) => LeaseOutcome::Held,
+            None => LeaseOutcome::Unavailable,
+        };
+        let attempt = move || self.0.table.acquire(lease, now.wall);
+        async move { Ok(outcome(self.0.put_if("lease", attempt).await?)) }.boxed()
     }
 
     fn release<'a>(&'a self, lease: &'a Lease) -> BoxFuture<'a, ()> {
         // It expires by itself, so one attempt is enough.
-        self.0.table.release(lease).map(drop).boxed()
+        async move {
+            if self.0.breaker.permit().is_ok() {
+                let attempts = self.0.attempts();
+                drop(self.0.attempt(&attempts, self.0.table.release(lease)).await);
+            }
+        }
+        .boxed()
     }
 }
 
@@ -159,8 +215,9 @@ impl Inner {
         now: Now,
     ) -> Result<Vec<Lookup>, CacheError> {
         let read = move |keys| self.table.read(keys, consistent).boxed();
-        let Sent { items, unprocessed, .. } = self.send_all(keys.to_vec(), MAX_READS, read).await?;
-        let mut by_id: HashMap<_, _> = decode(items).await.into_iter().collect();
+        let Sent { items, unprocessed, .. } =
+            self.send_all("lookup", keys.to_vec(), MAX_READS, read).await?;
+        let mut by_id: HashMap<_, _> = self.decode(items).await.into_iter().collect();
         by_id.extend(unprocessed.iter().map(|key| (key.id().to_owned(), Err(Miss::Unavailable))));
         let lookup = |key: &Key| {
             let entry = by_id.remove(key.id()).unwrap_or(Err(Miss::Absent))?;
@@ -172,13 +229,14 @@ impl Inner {
     /// Makes the writes, and returns the keys of those that failed.
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Key>, CacheError> {
         let write = move |writes| self.table.write(writes).boxed();
-        let sent = self.send_all(writes, MAX_WRITES, write).await?;
+        let sent = self.send_all("write", writes, MAX_WRITES, write).await?;
         Ok(sent.unprocessed.iter().map(|write| write.key().clone()).collect())
     }
 
     /// Sends entries in requests of at most `at_most` each.
     async fn send_all<'a, T: Clone + Send>(
         &'a self,
+        operation: &'static str,
         entries: Vec<T>,
         at_most: usize,
         attempt: impl Fn(Vec<T>) -> BoxFuture<'a, Answer<T>> + Copy + Send,
@@ -190,7 +248,7 @@ impl Inner {
         while let Some(sent) = finished.next().await {
             all.add(sent);
         }
-        all.failure.as_ref().map_or(Ok(()), |failure| self.apply_policy(failure))?;
+        all.failure.as_ref().map_or(Ok(()), |failure| self.apply_policy(operation, failure))?;
         Ok(all)
     }
 
@@ -202,16 +260,22 @@ impl Inner {
         attempt: impl Fn(Vec<T>) -> BoxFuture<'a, Answer<T>> + Send,
     ) -> Sent<T> {
         let mut sent = Sent { items: Vec::new(), unprocessed: entries, failure: None };
-        let mut attempts = self.failure_policy.attempts();
+        if let Err(failure) = self.permit() {
+            return Sent { failure: Some(failure), ..sent };
+        }
+        let mut attempts = self.attempts();
         loop {
-            let failure = match attempt(sent.unprocessed.clone()).await {
+            let answer = self.attempt(&attempts, attempt(sent.unprocessed.clone())).await;
+            let is_answer = answer.is_ok();
+            let failure = match answer {
                 Ok((items, unprocessed)) => {
+                    self.breaker.succeeded();
                     sent.items.extend(items);
                     if unprocessed.is_empty() {
                         return Sent { unprocessed, ..sent };
                     }
                     if unprocessed.len() < sent.unprocessed.len() {
-                        attempts = self.failure_policy.attempts();
+                        attempts = self.attempts();
                     }
                     sent.unprocessed = unprocessed;
                     // DynamoDB's reason for leaving entries of a batch unprocessed.
@@ -220,33 +284,110 @@ impl Inner {
                 Err(failure) => failure,
             };
             if !attempts.retry(&failure).await {
+                if !is_answer {
+                    self.breaker.failed(&failure);
+                }
                 return Sent { failure: Some(failure), ..sent };
             }
         }
     }
 
-    async fn acquire(&self, lease: &Lease, now: Now) -> Result<bool, CacheError> {
-        let mut attempts = self.failure_policy.attempts();
+    /// Makes a conditional write. Returns whether the condition was met, or `None` if the table
+    /// failed.
+    async fn put_if<F: Future<Output = Result<bool, Failure>>>(
+        &self,
+        operation: &'static str,
+        attempt: impl Fn() -> F,
+    ) -> Result<Option<bool>, CacheError> {
+        match self.request(attempt).await {
+            Ok(is_met) => Ok(Some(is_met)),
+            Err(failure) => self.apply_policy(operation, &failure).map(|()| None),
+        }
+    }
+
+    /// Makes a request, and retries it while that helps and attempts remain.
+    async fn request<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Failure> {
+        self.permit()?;
+        let mut attempts = self.attempts();
         loop {
-            match self.table.acquire(lease, item::seconds(now.wall)).await {
-                Ok(acquired) => return Ok(acquired),
+            match self.attempt(&attempts, attempt()).await {
+                Ok(answer) => {
+                    self.breaker.succeeded();
+                    return Ok(answer);
+                }
                 Err(failure) if attempts.retry(&failure).await => {}
-                Err(failure) => return self.apply_policy(&failure).map(|()| true),
+                Err(failure) => {
+                    self.breaker.failed(&failure);
+                    return Err(failure);
+                }
             }
         }
     }
 
+    async fn add(&self, key: Key, entry: Entry, now: Now) -> Result<AddOutcome, CacheError> {
+        let Some(Write::Put(_, item)) = self.encode(vec![(key, entry)]).await?.pop() else {
+            unreachable!("an entry is written as an item")
+        };
+        let call = Uuid::new_v4().simple().to_string();
+        let attempt = || self.table.add(item.clone(), &call, now.wall);
+        Ok(match self.put_if("write", attempt).await? {
+            Some(true) => AddOutcome::Added,
+            Some(false) => AddOutcome::Exists,
+            None => AddOutcome::Unavailable,
+        })
+    }
+
+    fn attempts(&self) -> Attempts {
+        self.failure_policy.attempts(self.timeout)
+    }
+
+    /// Makes one attempt within its time limit.
+    async fn attempt<T>(
+        &self,
+        attempts: &Attempts,
+        request: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let limit = attempts.limit();
+        timeout(limit, request).await.unwrap_or_else(|_| {
+            let failure = Failure::timed_out(limit);
+            self.table.counters.failure(failure.cause());
+            Err(failure)
+        })
+    }
+
+    fn permit(&self) -> Result<(), Failure> {
+        self.breaker.permit().inspect_err(|_| self.table.counters.skipped())
+    }
+
     /// Turns a failure into an error if that is the policy.
-    fn apply_policy(&self, failure: &Failure) -> Result<(), CacheError> {
-        let table = self.table.name();
+    fn apply_policy(&self, operation: &'static str, failure: &Failure) -> Result<(), CacheError> {
         match self.failure_policy {
             FailurePolicy::Miss { .. } => {
-                debug!(table, %failure, "table request failed, going on without the table");
+                self.log(operation, failure);
                 Ok(())
             }
-            FailurePolicy::Fail { .. } => {
-                Err(CacheError::Table { table: table.to_owned(), failure: failure.clone() })
-            }
+            FailurePolicy::Fail { .. } => Err(self.error(failure)),
+        }
+    }
+
+    fn error(&self, failure: &Failure) -> CacheError {
+        CacheError::Table { table: self.table.name().to_owned(), failure: failure.clone() }
+    }
+
+    /// Logs what does not work until somebody acts, once.
+    fn log(&self, operation: &'static str, failure: &Failure) {
+        let table = self.table.name();
+        let is_new = || {
+            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            warned.insert((operation, failure.cause()))
+        };
+        if !failure.is_retryable() && is_new() {
+            warn!(table, operation, %failure, "table not usable until this is fixed");
+        } else {
+            debug!(table, operation, %failure, "table request failed, going on without the table");
         }
     }
 
@@ -255,14 +396,29 @@ impl Inner {
         let is_slow = entries
             .iter()
             .any(|(_, entry)| compress_above.is_some_and(|above| entry.value.len() > above));
+        let names = self.table.names.clone();
         let encode = move || {
             let items = entries.into_iter().map(|(key, entry)| {
-                let item = item::encode(&key, &entry, compress_above)?;
+                let item = item::encode(&names, &key, &entry, compress_above)?;
                 Ok(Write::Put(key, item))
             });
             items.collect()
         };
         run(is_slow, encode).await
+    }
+
+    /// Decodes the items of an answer, all of which have ids.
+    async fn decode(&self, items: Vec<Item>) -> Vec<(String, Lookup)> {
+        let is_slow = items.iter().any(item::is_compressed);
+        let names = self.table.names.clone();
+        let decode = move || {
+            let items = items.into_iter().filter_map(|item| {
+                let id = item.get(&names.key)?.as_s().ok()?.clone();
+                Some((id, item::decode(&names, item).map_err(Miss::Unreadable)))
+            });
+            items.collect()
+        };
+        run(is_slow, decode).await
     }
 }
 
@@ -286,19 +442,6 @@ impl<T> Sent<T> {
         self.unprocessed.extend(other.unprocessed);
         self.failure = other.failure.or(self.failure.take());
     }
-}
-
-/// Decodes the items of an answer, all of which have ids.
-async fn decode(items: Vec<Item>) -> Vec<(String, Lookup)> {
-    let is_slow = items.iter().any(item::is_compressed);
-    let decode = move || {
-        let items = items.into_iter().filter_map(|item| {
-            let id = table::id(&item)?.to_owned();
-            Some((id, item::decode(item).map_err(Miss::Unreadable)))
-        });
-        items.collect()
-    };
-    run(is_slow, decode).await
 }
 
 /// Runs slow work on a thread where it blocks no other task.

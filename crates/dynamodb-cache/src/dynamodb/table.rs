@@ -3,18 +3,17 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_outcome::{Cause, Failure, Service};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::{
-    AttributeValue, DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest,
-};
-use tokio::time::timeout;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
+use aws_sdk_dynamodb::types::{DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
 
-use super::item::{CACHED_VALUE, EXPIRES_AT, ID, Item, plain, string};
+use super::item::{ADDED_BY, Item, plain, seconds, string};
+use super::names::AttributeNames;
 use crate::key::Key;
 use crate::stats::DynamoDbCounters;
 use crate::store::Lease;
@@ -25,7 +24,7 @@ use crate::table_name::TableName;
 pub(super) struct Table {
     client: Client,
     name: TableName,
-    timeout: Duration,
+    pub(super) names: AttributeNames,
     pub(super) counters: DynamoDbCounters,
 }
 
@@ -47,10 +46,10 @@ impl Write {
 }
 
 impl Table {
-    pub(super) fn new(client: &Client, name: TableName, timeout: Duration) -> Self {
+    pub(super) fn new(client: &Client, name: TableName, names: AttributeNames) -> Self {
         // The store counts its attempts, so the SDK makes no retries of its own.
         let config = client.config().to_builder().retry_config(RetryConfig::disabled()).build();
-        Self { client: Client::from_conf(config), name, timeout, counters: <_>::default() }
+        Self { client: Client::from_conf(config), name, names, counters: <_>::default() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -67,14 +66,14 @@ impl Table {
 
     async fn read_one(&self, key: &Key, consistent: bool) -> Result<Vec<Item>, Failure> {
         let request = self.client.get_item().table_name(self.name());
-        let request = request.set_key(Some(key_attributes(key))).consistent_read(consistent);
+        let request = request.set_key(Some(self.key(key))).consistent_read(consistent);
         let output = self.answer(request.send()).await?;
         Ok(Vec::from_iter(output.item))
     }
 
     async fn read_batch(&self, keys: Vec<Key>, consistent: bool) -> Answer<Key> {
         let reads = KeysAndAttributes::builder()
-            .set_keys(Some(keys.iter().map(key_attributes).collect()))
+            .set_keys(Some(keys.iter().map(|key| self.key(key)).collect()))
             .consistent_read(consistent)
             .build()
             .expect("the keys are set");
@@ -83,7 +82,8 @@ impl Table {
         let items = output.responses.and_then(|mut tables| tables.remove(self.name()));
         let unread = output.unprocessed_keys.and_then(|mut tables| tables.remove(self.name()));
         let unread: Vec<_> = unread.map(|unread| unread.keys).unwrap_or_default();
-        let unread = self.unprocessed(keys, Key::id, unread.iter().filter_map(id));
+        let unread =
+            self.unprocessed(keys, Key::id, unread.iter().filter_map(|item| self.id(item)));
         Ok((items.unwrap_or_default(), unread))
     }
 
@@ -104,18 +104,18 @@ impl Table {
             }
             Write::Delete(key) => {
                 let request = self.client.delete_item().table_name(self.name());
-                self.answer(request.set_key(Some(key_attributes(key))).send()).await.map(drop)
+                self.answer(request.set_key(Some(self.key(key))).send()).await.map(drop)
             }
         }
     }
 
     async fn write_batch(&self, writes: Vec<Write>) -> Result<Vec<Write>, Failure> {
-        let requests = writes.iter().map(write_request).collect();
+        let requests = writes.iter().map(|write| self.write_request(write)).collect();
         let request = self.client.batch_write_item().request_items(self.name(), requests);
         let output = self.answer(request.send()).await?;
         let unwritten = output.unprocessed_items.and_then(|mut tables| tables.remove(self.name()));
         let unwritten = unwritten.unwrap_or_default();
-        let ids = unwritten.iter().filter_map(written_id);
+        let ids = unwritten.iter().filter_map(|request| self.written_id(request));
         Ok(self.unprocessed(writes, |write| write.key().id(), ids))
     }
 
@@ -131,30 +131,56 @@ impl Table {
         sent.into_iter().filter(|sent| ids.contains(&id_of(sent))).collect()
     }
 
-    /// Takes a lease if it is free, has expired, or is this owner's already. The last is the case
-    /// after an attempt whose answer was lost.
-    pub(super) async fn acquire(
-        &self,
-        lease: &Lease,
-        now: AttributeValue,
-    ) -> Result<bool, Failure> {
-        let free = format!(
-            "attribute_not_exists({ID}) OR {EXPIRES_AT} <= :now OR {CACHED_VALUE} = :owner"
-        );
-        let item = plain(&lease.key, lease.owner.clone(), lease.until);
-        let request = self.client.put_item().table_name(self.name()).set_item(Some(item));
-        let request = request
-            .condition_expression(free)
-            .expression_attribute_values(":now", now)
+    /// Takes a lease if it is free, has expired, is this owner's already or was abandoned. It is this
+    /// owner's when it is renewed, and after an attempt whose answer was lost.
+    pub(super) async fn acquire(&self, lease: &Lease, now: SystemTime) -> Result<bool, Failure> {
+        let abandoned = lease.abandoned.as_ref().map(|_| " OR #value = :abandoned");
+        let free = "attribute_not_exists(#key) OR #expiry <= :now OR begins_with(#value, :owner)";
+        // An expiry in whole seconds, which is never early.
+        let until = lease.until + Duration::from_secs(1);
+        let item = plain(&self.names, &lease.key, lease.token.clone(), until);
+        let mut request = self
+            .put_if(&format!("{free}{}", abandoned.unwrap_or_default()), item)
+            .expression_attribute_names("#expiry", &self.names.expiry)
+            .expression_attribute_names("#value", &self.names.value)
+            .expression_attribute_values(":now", seconds(now))
             .expression_attribute_values(":owner", string(&lease.owner));
+        if let Some(token) = &lease.abandoned {
+            request = request.expression_attribute_values(":abandoned", string(token));
+        }
         is_met(self.answer(request.send()).await)
+    }
+
+    /// Stores an item unless there is one that has not expired. `call` marks the item, so that a
+    /// retry after a lost answer knows it for its own.
+    pub(super) async fn add(
+        &self,
+        item: Item,
+        call: &str,
+        now: SystemTime,
+    ) -> Result<bool, Failure> {
+        let free = "attribute_not_exists(#key) OR #expiry <= :now OR #added_by = :call";
+        let request = self
+            .put_if(free, item)
+            .item(ADDED_BY, string(call))
+            .expression_attribute_names("#expiry", &self.names.expiry)
+            .expression_attribute_names("#added_by", ADDED_BY)
+            .expression_attribute_values(":now", seconds(now))
+            .expression_attribute_values(":call", string(call));
+        is_met(self.answer(request.send()).await)
+    }
+
+    fn put_if(&self, condition: &str, item: Item) -> PutItemFluentBuilder {
+        let request = self.client.put_item().table_name(self.name()).set_item(Some(item));
+        request.condition_expression(condition).expression_attribute_names("#key", &self.names.key)
     }
 
     pub(super) async fn release(&self, lease: &Lease) -> Result<bool, Failure> {
         let request = self.client.delete_item().table_name(self.name());
         let request = request
-            .set_key(Some(key_attributes(&lease.key)))
-            .condition_expression(format!("{CACHED_VALUE} = :owner"))
+            .set_key(Some(self.key(&lease.key)))
+            .condition_expression("begins_with(#value, :owner)")
+            .expression_attribute_names("#value", &self.names.value)
             .expression_attribute_values(":owner", string(&lease.owner));
         is_met(self.answer(request.send()).await)
     }
@@ -164,14 +190,41 @@ impl Table {
         sent: impl Future<Output = Result<T, SdkError<E>>>,
     ) -> Result<T, Failure> {
         self.counters.request();
-        let answer = match timeout(self.timeout, sent).await {
-            Ok(answer) => answer.map_err(|error| Failure::new(Service::DynamoDb, &error)),
-            Err(_) => Err(Failure::timed_out(self.timeout)),
-        };
+        let answer = sent.await.map_err(|error| Failure::new(Service::DynamoDb, &error));
         if let Err(failure) = &answer {
             self.counters.failure(failure.cause());
         }
         answer
+    }
+
+    fn key(&self, key: &Key) -> Item {
+        HashMap::from([(self.names.key.clone(), string(key.id()))])
+    }
+
+    fn write_request(&self, write: &Write) -> WriteRequest {
+        match write {
+            Write::Put(_, item) => {
+                let put = PutRequest::builder().set_item(Some(item.clone()));
+                WriteRequest::builder().put_request(put.build().expect("the item is set")).build()
+            }
+            Write::Delete(key) => {
+                let delete = DeleteRequest::builder().set_key(Some(self.key(key)));
+                let delete = delete.build().expect("the key is set");
+                WriteRequest::builder().delete_request(delete).build()
+            }
+        }
+    }
+
+    /// Returns the id of an item or a key.
+    pub(super) fn id<'a>(&self, item: &'a Item) -> Option<&'a str> {
+        item.get(&self.names.key)?.as_s().ok().map(String::as_str)
+    }
+
+    fn written_id<'a>(&self, request: &'a WriteRequest) -> Option<&'a str> {
+        match (&request.put_request, &request.delete_request) {
+            (Some(put), _) => self.id(&put.item),
+            (None, delete) => self.id(&delete.as_ref()?.key),
+        }
     }
 }
 
@@ -181,34 +234,5 @@ fn is_met<T>(answer: Result<T, Failure>) -> Result<bool, Failure> {
         Ok(_) => Ok(true),
         Err(failure) if failure.cause() == Cause::ConditionFailed => Ok(false),
         Err(failure) => Err(failure),
-    }
-}
-
-fn key_attributes(key: &Key) -> Item {
-    HashMap::from([(ID.to_owned(), string(key.id()))])
-}
-
-fn write_request(write: &Write) -> WriteRequest {
-    match write {
-        Write::Put(_, item) => {
-            let put = PutRequest::builder().set_item(Some(item.clone()));
-            WriteRequest::builder().put_request(put.build().expect("the item is set")).build()
-        }
-        Write::Delete(key) => {
-            let delete = DeleteRequest::builder().set_key(Some(key_attributes(key)));
-            WriteRequest::builder().delete_request(delete.build().expect("the key is set")).build()
-        }
-    }
-}
-
-/// Returns the id of an item or a key.
-pub(super) fn id(item: &Item) -> Option<&str> {
-    item.get(ID)?.as_s().ok().map(String::as_str)
-}
-
-fn written_id(request: &WriteRequest) -> Option<&str> {
-    match (&request.put_request, &request.delete_request) {
-        (Some(put), _) => id(&put.item),
-        (None, delete) => id(&delete.as_ref()?.key),
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dynamodb_cache::{Cache, Cacheable, InvalidKeyReason, Json, LocalStore, Store, TieredStore};
+use dynamodb_cache::{
+    AddOutcome, Cache, Cacheable, InvalidKeyReason, Json, LocalStore, Store, TieredStore,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::fixture::{Fixture, fresh_namespace, in_time, store_under_test};
+use crate::fixture::{Fixture, REGION, TABLE, fresh_namespace, in_time, store_under_test};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,6 +44,8 @@ async fn conforms(fixture: &Fixture, store: impl Store + Clone + 'static) {
     another_type_is_missing(fixture, store.clone()).await;
     keys_up_to_the_limit(fixture, store.clone()).await;
     one_load(fixture, store.clone()).await;
+    one_addition(fixture, store.clone()).await;
+    a_check_leaves_nothing(fixture, store).await;
 }
 
 fn cache<V: Cacheable>(fixture: &Fixture, store: impl Store + 'static) -> Cache<V> {
@@ -192,4 +196,28 @@ async fn one_load(fixture: &Fixture, store: impl Store + 'static) {
     let first = cache.get("key").await.unwrap().unwrap();
     assert!(got.into_iter().all(|value| value.unwrap() == first));
     assert_eq!(cache.stats().loads, 1);
+}
+
+async fn one_addition(fixture: &Fixture, store: impl Store + 'static) {
+    let cache = cache(fixture, store);
+    let values: Vec<_> = (0..20).map(|n| format!("of {n}")).collect();
+    let add = |value| cache.add_for("key", value, 10 * SECOND);
+    let outcomes = in_time(futures::future::join_all(values.iter().map(add))).await;
+    let added: Vec<_> = std::iter::zip(&values, outcomes)
+        .filter(|(_, outcome)| *outcome.as_ref().unwrap() == AddOutcome::Added)
+        .map(|(value, _)| value.clone())
+        .collect();
+    assert_eq!(added.len(), 1);
+    assert_eq!(cache.get("key").await.unwrap().as_ref(), added.first());
+    fixture.clock.advance(10 * SECOND);
+    assert_eq!(cache.add("key", &values[0]).await.unwrap(), AddOutcome::Added, "the first ended");
+    assert_eq!(cache.add("key", &values[1]).await.unwrap(), AddOutcome::Exists);
+    assert!(cache.delete("key").await.unwrap());
+    assert_eq!(cache.add("key", &values[1]).await.unwrap(), AddOutcome::Added);
+}
+
+async fn a_check_leaves_nothing(fixture: &Fixture, store: impl Store + 'static) {
+    let before = fixture.aws.dynamodb().items(REGION, TABLE).len();
+    cache::<String>(fixture, store).check().await.unwrap();
+    assert_eq!(fixture.aws.dynamodb().items(REGION, TABLE).len(), before);
 }

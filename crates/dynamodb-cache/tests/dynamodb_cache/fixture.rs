@@ -35,16 +35,8 @@ impl Fixture {
     pub(crate) async fn new() -> Self {
         let aws = FakeAws::start().await.unwrap();
         aws.dynamodb().create_table(REGION, TABLE, &[("id", KeyType::Text)]);
-        let credentials = Credentials::new("id", "secret", None, None, "tests");
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(aws.url())
-            .region(Region::new(REGION))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            // The store makes tries of its own, and is not to multiply the client's.
-            .retry_config(RetryConfig::standard().with_max_attempts(5))
-            .build();
-        Self { aws, client: Client::new(&config), clock: Arc::default() }
+        let client = client(&aws.url());
+        Self { aws, client, clock: Arc::default() }
     }
 
     pub(crate) fn store(&self) -> DynamoDbStore {
@@ -76,6 +68,20 @@ impl Fixture {
     pub(crate) fn calls(&self, operation: Operation) -> u64 {
         self.aws.faults().calls(REGION, operation).calls
     }
+}
+
+/// A client of the fake DynamoDB at `url`.
+pub(crate) fn client(url: &str) -> Client {
+    let credentials = Credentials::new("id", "secret", None, None, "tests");
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(url)
+        .region(Region::new(REGION))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        // The store makes tries of its own, and is not to multiply the client's.
+        .retry_config(RetryConfig::standard().with_max_attempts(5))
+        .build();
+    Client::new(&config)
 }
 
 /// A store over the table that the environment names, or over the fixture's.

@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use dynamodb_cache::{Cache, CacheError, Clock};
 use fake_aws::{Fault, Operation, Rule};
+use futures::future::join_all;
 use tokio::sync::Notify;
 
 use crate::fixture::{Fixture, REGION, TABLE, in_time, until};
@@ -78,18 +79,50 @@ async fn a_lease_ends_by_itself() {
     let waiting = tokio::spawn(async move { load(&other, "second").await });
     until(|| fixture.calls(Operation::BatchGetItem) >= 2).await;
     assert!(!waiting.is_finished());
-    fixture.clock.advance(LENGTH);
+    // Ends are whole seconds, and never early.
+    fixture.clock.advance(LENGTH + Duration::from_secs(1));
     assert_eq!(waiting.await.unwrap().unwrap(), "second");
 }
 
 #[tokio::test]
-async fn nobody_waits_for_longer_than_a_lease() {
+async fn one_takes_the_place_of_a_dead_owner_whatever_the_clocks_say() {
     let fixture = Fixture::new().await;
     hold_the_lease(&fixture, &process(&fixture)).await;
-    // The wait is on the real clock, and the other clock stands.
-    let short = fixture.over(fixture.store()).lease(Duration::from_secs(1)).build().unwrap();
-    assert_eq!(load(&short, "second").await.unwrap(), "second");
-    assert!(fixture.item("##key").await.is_some(), "the lease is not its own");
+    // They wait by the real clock, and the other one stands.
+    let short = || fixture.over(fixture.store()).lease(Duration::from_millis(300)).build().unwrap();
+    let others: Vec<Cache<String>> = (0..8).map(|_| short()).collect();
+    let all = join_all(others.iter().map(|other| load(other, "second"))).await;
+    assert!(all.into_iter().all(|value| value.unwrap() == "second"));
+    assert_eq!(others.iter().map(|other| other.stats().loads).sum::<u64>(), 1);
+    assert!(fixture.item("##key").await.is_none(), "the lease was given back");
+}
+
+#[tokio::test]
+async fn a_load_that_is_longer_than_its_lease_is_the_only_one() {
+    let fixture = Fixture::new().await;
+    let length = Duration::from_millis(600);
+    let caches: Vec<Cache<String>> =
+        (0..6).map(|_| fixture.over(fixture.store()).lease(length).build().unwrap()).collect();
+    let slow = async |cache: &Cache<String>| {
+        let load = async || {
+            tokio::time::sleep(4 * length).await;
+            fixture.clock.advance(4 * length);
+            Ok::<_, CacheError>("slow".to_owned())
+        };
+        cache.get_or_load("key", load).await.unwrap()
+    };
+    let all = in_time(join_all(caches.iter().map(slow))).await;
+    assert!(all.iter().all(|value| value == "slow"));
+    assert_eq!(caches.iter().map(|cache| cache.stats().loads).sum::<u64>(), 1);
+}
+
+#[tokio::test]
+async fn a_lease_shorter_than_a_tenth_of_a_second_is_refused() {
+    let fixture = Fixture::new().await;
+    let build = |length| fixture.over::<String>(fixture.store()).lease(length).build();
+    let error = build(Duration::from_millis(99)).unwrap_err();
+    assert!(error.to_string().contains("at least 100 ms"), "{error}");
+    build(Duration::from_millis(100)).unwrap();
 }
 
 #[tokio::test]
@@ -157,5 +190,5 @@ async fn a_lease_is_an_item_that_dynamodb_removes_in_time() {
     let lease = fixture.item("##key").await.unwrap();
     let end: u64 = lease["expires_at"].as_n().unwrap().parse().unwrap();
     let now = fixture.clock.now().wall.duration_since(UNIX_EPOCH).unwrap();
-    assert_eq!(end, now.as_secs() + 60);
+    assert_eq!(end, now.as_secs() + 61, "rounded up");
 }

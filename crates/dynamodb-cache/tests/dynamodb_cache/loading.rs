@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use dynamodb_cache::{Cache, CacheError, Json, Loaded, LocalStore};
+use dynamodb_cache::{AddOutcome, Cache, CacheError, Clock, Json, Loaded, LocalStore, TieredStore};
 use fake_aws::Operation;
 use futures::future::join_all;
+use proptest::prelude::*;
 use tokio::sync::Semaphore;
 
 use crate::fixture::{Fixture, in_time, until};
@@ -237,4 +238,130 @@ async fn without_refresh_ahead_an_entry_is_used_to_its_end() {
     assert_eq!(cache.get_or_load("key", || source.load()).await.unwrap(), Json(0));
     fixture.clock.advance(Duration::from_secs(1));
     assert_eq!(cache.get_or_load("key", || source.load()).await.unwrap(), Json(1));
+}
+
+#[tokio::test]
+async fn a_refresh_window_is_shorter_than_the_time_to_live() {
+    for refresh_ahead in [MINUTE, 2 * MINUTE] {
+        let builder = Cache::<String>::builder(LocalStore::new(1 << 20)).time_to_live(MINUTE);
+        let error = builder.refresh_ahead(refresh_ahead).build().unwrap_err();
+        assert!(matches!(error, CacheError::RefreshAheadTooLong { .. }), "{error}");
+        assert!(error.to_string().contains("must be shorter"), "{error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Whatever the window, the life of a loaded value and the store: none is loaded again in the
+    /// first half of its life, and none is returned after its end.
+    #[test]
+    fn a_value_is_used_for_at_least_half_its_life(
+        life in 2..600_u64, refresh_ahead in 1..3000_u64, in_table in any::<bool>()
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let fixture = Fixture::new().await;
+            let window = Duration::from_secs(refresh_ahead);
+            let cache: Cache<Json<u64>> = if in_table {
+                fixture.over(fixture.store()).refresh_ahead(window).build().unwrap()
+            } else {
+                fixture.over(LocalStore::new(1 << 20)).refresh_ahead(window).build().unwrap()
+            };
+            let source = Source::open();
+            let life = Duration::from_secs(life);
+            let load = async || Ok::<_, Down>(Loaded::for_time(source.load().await?, life));
+            cache.get_or_load("key", load).await.unwrap();
+            // Ends are whole seconds, so a life may be one shorter.
+            let half = (life - Duration::from_secs(1)) / 2;
+            fixture.clock.advance(half.saturating_sub(Duration::from_secs(1)));
+            assert_eq!(cache.get_or_load("key", load).await.unwrap(), Json(1));
+            fixture.clock.advance(life);
+            assert_eq!(cache.get_or_load("key", load).await.unwrap(), Json(2));
+        });
+    }
+}
+
+#[tokio::test]
+async fn the_expiry_comes_with_the_value() {
+    let fixture = Fixture::new().await;
+    let cache = fixture.cache::<Json<u64>>();
+    let load = async || Ok::<_, Down>(Loaded::for_time(Json(1), MINUTE));
+    let loaded = cache.get_or_load_with_expiry("key", load).await.unwrap();
+    let left = loaded.expires_at.duration_since(fixture.clock.now().wall).unwrap();
+    assert!(left <= MINUTE && left > MINUTE - Duration::from_secs(1), "{left:?}");
+    let found = cache.get_with_expiry("key").await.unwrap().unwrap();
+    assert_eq!((found.value, found.expires_at), (loaded.value, loaded.expires_at));
+    let short = async || Ok::<_, Down>(Loaded::for_time(Json(2), Duration::from_millis(10)));
+    let short = cache.get_or_load_with_expiry("short", short).await.unwrap();
+    assert!(short.expires_at <= fixture.clock.now().wall + Duration::from_millis(10));
+    assert!(!format!("{loaded:?}").contains("value"));
+}
+
+/// A write of a key while it is loaded.
+#[derive(Debug, Clone, Copy)]
+enum Overtaking {
+    Delete,
+    Set,
+    Add,
+}
+
+#[tokio::test]
+async fn what_is_written_or_removed_during_a_load_wins() {
+    let fixture = Fixture::new().await;
+    let tiered = || TieredStore::new(LocalStore::new(1 << 20), fixture.store());
+    for overtaking in [Overtaking::Delete, Overtaking::Set, Overtaking::Add] {
+        for cache in [
+            fixture.over(LocalStore::new(1 << 20)).build().unwrap(),
+            fixture.over(fixture.store()).namespace(format!("{overtaking:?}")).build().unwrap(),
+            fixture.over(tiered()).namespace(format!("t{overtaking:?}")).build().unwrap(),
+        ] {
+            let source = Source::new();
+            let loading = tokio::spawn({
+                let (cache, source) = (cache.clone(), source.clone());
+                async move { cache.get_or_load("key", || source.load()).await }
+            });
+            until(|| source.asked() == 1).await;
+            let expected = match overtaking {
+                Overtaking::Delete => {
+                    cache.delete("key").await.unwrap();
+                    None
+                }
+                Overtaking::Set => {
+                    cache.set("key", &Json(7)).await.unwrap();
+                    Some(Json(7))
+                }
+                Overtaking::Add => {
+                    assert_eq!(cache.add("key", &Json(7)).await.unwrap(), AddOutcome::Added);
+                    Some(Json(7))
+                }
+            };
+            source.answer();
+            assert_eq!(loading.await.unwrap().unwrap(), Json(1), "it began before");
+            assert_eq!(cache.get("key").await.unwrap(), expected, "{overtaking:?}");
+            assert_eq!(cache.stats().superseded, 1);
+            assert_eq!(
+                cache.get_or_load("key", || source.load()).await.unwrap().0,
+                expected.map_or(2, |value| value.0)
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_asks_after_a_removal_does_not_get_what_was_loaded_before() {
+    let (cache, source) = (local(), Source::new());
+    let load = || {
+        let (cache, source) = (cache.clone(), source.clone());
+        tokio::spawn(async move { cache.get_or_load("key", || source.load()).await })
+    };
+    let before = load();
+    until(|| source.asked() == 1).await;
+    cache.delete("key").await.unwrap();
+    let after = load();
+    until(|| source.asked() == 2).await;
+    source.answer();
+    assert_eq!(before.await.unwrap().unwrap(), Json(1));
+    assert_eq!(after.await.unwrap().unwrap(), Json(2));
+    assert_eq!(cache.get("key").await.unwrap(), Some(Json(2)));
 }

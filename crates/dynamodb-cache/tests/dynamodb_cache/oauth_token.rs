@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::fixture::{Fixture, in_time};
 use crate::provider::{Credentials, TokenProvider};
 
-/// Gives tokens for an hour, each another one.
+/// Gives tokens, each another one.
 struct TokenServer {
     url: String,
     calls: Arc<AtomicU64>,
@@ -29,10 +29,15 @@ struct TokenServer {
 
 impl TokenServer {
     async fn start() -> Self {
+        Self::start_with(3600).await
+    }
+
+    /// Its tokens live for so many seconds.
+    async fn start_with(life: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/token", listener.local_addr().unwrap());
         let calls = Arc::new(AtomicU64::new(0));
-        let server = tokio::spawn(serve(listener, Arc::clone(&calls)));
+        let server = tokio::spawn(serve(listener, Arc::clone(&calls), life));
         Self { url, calls, server }
     }
 
@@ -55,11 +60,11 @@ impl Drop for TokenServer {
     }
 }
 
-async fn serve(listener: TcpListener, calls: Arc<AtomicU64>) {
+async fn serve(listener: TcpListener, calls: Arc<AtomicU64>, life: u64) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let calls = Arc::clone(&calls);
-        let service = service_fn(move |request| answer(request, Arc::clone(&calls)));
+        let service = service_fn(move |request| answer(request, Arc::clone(&calls), life));
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
@@ -67,6 +72,7 @@ async fn serve(listener: TcpListener, calls: Arc<AtomicU64>) {
 async fn answer(
     request: Request<Incoming>,
     calls: Arc<AtomicU64>,
+    life: u64,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let number = calls.fetch_add(1, SeqCst) + 1;
     // client:secret
@@ -74,7 +80,7 @@ async fn answer(
     let form = request.into_body().collect().await.unwrap().to_bytes();
     let is_grant = &form[..] == b"grant_type=client_credentials&scope=read";
     let status = if is_client && is_grant { 200 } else { 401 };
-    let body = format!(r#"{{"access_token":"token {number}","expires_in":3600}}"#);
+    let body = format!(r#"{{"access_token":"token {number}","expires_in":{life}}}"#);
     Ok(Response::builder().status(status).body(Full::new(body.into())).unwrap())
 }
 
@@ -99,6 +105,25 @@ async fn many_callers_of_many_processes_share_a_token_until_shortly_before_its_e
         fixture.clock.advance(Duration::from_secs(1));
     }
     assert_eq!(server.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_short_token_is_used_for_at_least_half_its_life() {
+    for life in [30, 60, 240, 300, 600] {
+        let (fixture, server) = (Fixture::new().await, TokenServer::start_with(life).await);
+        let store = TieredStore::new(LocalStore::new(1 << 20), fixture.store());
+        let cache = fixture.over(store.max_age(Duration::from_secs(1))).namespace("oauth-tokens");
+        let cache = cache.refresh_ahead(Duration::from_mins(5)).build().unwrap();
+        let provider = TokenProvider::new(server.credentials("secret"), cache).unwrap();
+        for _ in 0..10 {
+            assert_eq!(provider.token("read").await.unwrap(), "token 1", "{life} s");
+            fixture.clock.advance(Duration::from_millis(life * 40));
+        }
+        assert_eq!(server.calls(), 1, "{life} s");
+        fixture.clock.advance(Duration::from_secs(life / 8));
+        provider.token("read").await.unwrap();
+        assert_eq!(server.calls(), 2, "{life} s");
+    }
 }
 
 #[tokio::test]

@@ -1,42 +1,18 @@
 //! No value is shown, whatever happens to it.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use dynamodb_cache::{Cache, Entry, Json, LocalStore, Lookup, TieredStore, Value};
 use fake_aws::{Fault, Rule};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{Layer, fmt};
 
 use crate::fixture::{Fixture, item, number, text};
+use crate::log::Log;
 
 const SECRET: &str = "v3ry-s3cret";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Token {
     secret: String,
-}
-
-/// What this crate logs.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
 }
 
 #[test]
@@ -53,13 +29,7 @@ fn debug_output_shows_sizes_only() {
 
 #[tokio::test]
 async fn errors_and_logs_quote_no_value() {
-    let log = Log::default();
-    let (writer, ours) = (log.clone(), fmt::layer().with_ansi(false));
-    let ours = ours.with_writer(move || writer.clone()).with_filter(LevelFilter::TRACE);
-    let ours = ours.with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
-        metadata.target().starts_with("dynamodb_cache")
-    }));
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(ours));
+    let (log, _guard) = Log::start(LevelFilter::TRACE);
     let fixture = Fixture::new().await;
     let json = format!(r#"{{"secret":"{SECRET}""#);
     let wrong_type = format!(r#"{{"secret":["{SECRET}"]}}"#);

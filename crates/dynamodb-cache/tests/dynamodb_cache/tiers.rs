@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dynamodb_cache::{
-    Cache, CacheError, Entry, FailurePolicy, Freshness, Key, LocalStore, Lookup, Now, Store,
-    TieredStore,
+    AddOutcome, Cache, CacheError, Entry, FailurePolicy, Freshness, Key, LocalStore, Lookup, Now,
+    Store, TieredStore,
 };
 use fake_aws::{Fault, Operation, Rule};
 use futures::future::{BoxFuture, FutureExt};
@@ -107,12 +107,30 @@ async fn a_write_that_may_have_failed_leaves_nothing_in_front() {
 }
 
 #[tokio::test]
-async fn what_the_table_refuses_is_not_in_front_either() {
+async fn what_is_too_large_for_the_table_is_in_front_and_the_old_value_is_gone() {
+    let fixture = Fixture::new().await;
+    let (cache, large) = (tiered(&fixture), "x".repeat(500_000));
+    cache.set("a", &value("fits")).await.unwrap();
+    let values = [("a", &large), ("b", &value("1")), ("c", &large)];
+    let mut unwritten = cache.set_many(values).await.unwrap();
+    unwritten.sort_unstable();
+    assert_eq!(unwritten, ["a", "c"]);
+    for (key, expected) in values {
+        assert_eq!(cache.get(key).await.unwrap().as_ref(), Some(expected));
+    }
+    assert_eq!(fixture.cache::<String>().get("a").await.unwrap(), None);
+    assert_eq!(fixture.cache().get("b").await.unwrap(), Some(value("1")));
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_the_table_is_loaded_once() {
     let fixture = Fixture::new().await;
     let cache = tiered(&fixture);
-    cache.set("a", &value("fits")).await.unwrap();
-    assert!(cache.set("a", &"x".repeat(500_000)).await.is_err());
-    assert_eq!(cache.get("a").await.unwrap(), Some(value("fits")));
+    for _ in 0..3 {
+        let load = async || Ok::<_, CacheError>("x".repeat(500_000));
+        assert_eq!(cache.get_or_load("a", load).await.unwrap().len(), 500_000);
+    }
+    assert_eq!((cache.stats().loads, cache.stats().not_written), (1, 1));
 }
 
 #[tokio::test]
@@ -195,6 +213,15 @@ impl Store for Slow {
 
     fn delete<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Key>, CacheError>> {
         self.store.delete(keys)
+    }
+
+    fn add(
+        &self,
+        key: Key,
+        entry: Entry,
+        now: Now,
+    ) -> BoxFuture<'_, Result<AddOutcome, CacheError>> {
+        self.store.add(key, entry, now)
     }
 }
 

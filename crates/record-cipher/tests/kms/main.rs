@@ -4,6 +4,7 @@
 mod decrypt;
 mod encrypt;
 mod scripted;
+mod secrets;
 mod verdicts;
 
 use esdk_message::{EncryptedDataKey, EncryptionKey};

@@ -9,7 +9,7 @@ use ErrorKind::{Operator, Record, Retryable};
 
 /// Codes, and who must act on them: when encrypting, when decrypting with a key of the settings,
 /// and when decrypting with a key that the message names.
-const VERDICTS: [(&str, ErrorKind, ErrorKind, ErrorKind); 15] = [
+pub(crate) const VERDICTS: [(&str, ErrorKind, ErrorKind, ErrorKind); 15] = [
     ("AccessDeniedException", Operator, Operator, Record),
     ("DependencyTimeoutException", Retryable, Retryable, Retryable),
     ("DisabledException", Operator, Operator, Record),

@@ -226,11 +226,9 @@ async fn a_request_that_is_too_large_is_sent_in_parts() {
     let text = "x".repeat(40_000);
     let records: Vec<_> =
         (10..40).map(|id| format!(r#"{{"id":"{id}","v":1,"text":"{text}"}}"#)).collect();
-    for refusal in [
-        Answer("413 Content Too Large", "text/html", PAGE),
-        Early("413 Content Too Large"),
-        Reset,
-    ] {
+    for refusal in
+        [Answer("413 Content Too Large", "text/html", PAGE), Early("413 Content Too Large"), Reset]
+    {
         let refused = (Refused::Above(200_000), refusal);
         let outcome = handle(&cipher, refused, false, &records, Duration::from_secs(60)).await;
         let taken = (10..40).map(|id| id.to_string()).collect();

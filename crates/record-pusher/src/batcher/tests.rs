@@ -1,3 +1,6 @@
+mod ending;
+mod silence;
+
 use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
@@ -26,6 +29,8 @@ struct Script {
     link: Option<f64>,
     /// Data of an entry for which a request is rejected as a whole.
     poison: Option<Vec<u8>>,
+    /// The error of every request until that time.
+    broken: Option<(Instant, AttemptError)>,
 }
 
 impl StreamApi for Script {
@@ -33,11 +38,12 @@ impl StreamApi for Script {
         let bytes: usize = entries.iter().map(|entry| entry.size()).sum();
         let is_poisoned =
             self.poison.as_ref().is_some_and(|data| entries.iter().any(|e| e.data == *data));
-        let answer = match self.answers.lock().unwrap().pop_front() {
-            _ if is_poisoned => Err(failure("InvalidArgumentException")),
-            Some(answer) => answer,
-            None => Ok(vec![Ok(delivery()); entries.len()]),
-        };
+        let answer =
+            match self.outage().map(Err).or_else(|| self.answers.lock().unwrap().pop_front()) {
+                _ if is_poisoned => Err(failure("InvalidArgumentException")),
+                Some(answer) => answer,
+                None => Ok(vec![Ok(delivery()); entries.len()]),
+            };
         self.requests.lock().unwrap().push(entries);
         async move {
             let in_flight = {
@@ -65,6 +71,15 @@ impl StreamApi for Script {
 impl Script {
     fn new(answers: impl IntoIterator<Item = Answer>) -> Arc<Self> {
         Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), ..Self::default() })
+    }
+
+    fn broken_for(duration: Duration, error: AttemptError) -> Arc<Self> {
+        Arc::new(Self { broken: Some((Instant::now() + duration, error)), ..Self::default() })
+    }
+
+    fn outage(&self) -> Option<AttemptError> {
+        let (end, error) = self.broken.as_ref()?;
+        (Instant::now() < *end).then(|| error.clone())
     }
 
     fn slow(latency: Duration) -> Arc<Self> {
@@ -100,8 +115,12 @@ impl Fixture {
     fn with_policy(script: Arc<Script>, policy: OnOutage) -> Self {
         let (stop, counters) = (CancellationToken::new(), Arc::<Counters>::default());
         let outages = Arc::new(Outages::new(policy, TIMEOUT));
-        let settings =
-            BatchSettings { linger: LINGER, delivery_timeout: TIMEOUT, outages: outages.clone() };
+        let settings = BatchSettings {
+            linger: LINGER,
+            delivery_timeout: TIMEOUT,
+            outages: outages.clone(),
+            capacity: Capacity::new(1 << 20),
+        };
         let service = Service::Stream("eu-west-1".parse().unwrap());
         let batcher = Batcher::start(script, service, settings, stop.clone(), counters.clone());
         Self { batcher, stop, counters, outages }
@@ -111,7 +130,7 @@ impl Fixture {
         let (sender, outcome) = oneshot::channel();
         let caller = Arc::new(Caller(Mutex::new(Some(sender))));
         let (deadline, counters) = (Instant::now() + TIMEOUT, self.counters.clone());
-        self.batcher.put(PendingDelivery::new(Arc::new(entry), deadline, counters, 0, caller));
+        self.batcher.put(PendingDelivery::new(Arc::new(entry), deadline, 0, counters, 0, caller));
         outcome
     }
 
@@ -124,6 +143,10 @@ impl Fixture {
 struct Caller(Mutex<Option<oneshot::Sender<Outcome>>>);
 
 impl Recipient for Caller {
+    fn is_acknowledged(&self) -> bool {
+        false
+    }
+
     fn resolve(&self, _region: usize, result: Outcome) {
         let sender = self.0.lock().unwrap().take().expect("one entry has one result");
         let _ = sender.send(result);
@@ -366,32 +389,4 @@ async fn a_blocked_key_does_not_block_others() {
     assert_eq!(script.request_sizes(), [2]);
     first.await.unwrap().unwrap();
     blocked.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_batcher_that_is_dropped_sends_what_it_has() {
-    let script = Script::slow(Duration::from_secs(1));
-    let fixture = Fixture::new(script.clone());
-    let first = fixture.queue(keyed("a", 1, 4));
-    let blocked = fixture.queue(keyed("a", 2, 4));
-    drop(fixture);
-    first.await.unwrap().unwrap();
-    blocked.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_batcher_that_is_stopped_returns_everything() {
-    let script = Script::slow(Duration::from_secs(3600));
-    let fixture = Fixture::new(script.clone());
-    let in_flight = fixture.queue(keyed("a", 1, 4));
-    let blocked = fixture.queue(keyed("a", 2, 4));
-    while script.request_sizes().is_empty() {
-        tokio::time::advance(LINGER).await;
-        yield_now().await;
-    }
-    fixture.stop.cancel();
-    for outcome in [in_flight, blocked] {
-        assert_eq!(code(&outcome.await.unwrap()), "Stopped");
-    }
-    assert_eq!(code(&fixture.queue(keyed("b", 3, 4)).await.unwrap()), "Stopped");
 }

@@ -1,13 +1,17 @@
 //! The `record-pusher` Lambda function.
 
+use std::error::Error;
+use std::time::Duration;
+
 use aws_config::Region;
 use lambda_runtime::tracing::Instrument;
-use lambda_runtime::{Context, LambdaEvent, service_fn};
-use record_pusher::lambda::{PushEvent, handle};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
+use record_pusher::lambda::{OnUndelivered, PushEvent, handle};
 use record_pusher::metrics::snapshot;
-use record_pusher::{Compression, EncryptFor, Engine, RecordPusher, RecordPusherBuilder, RegionName, Suite};
+use record_pusher::{
+    Compression, EncryptFor, Engine, RecordPusher, RecordPusherBuilder, RegionName, Suite,
+};
 use record_telemetry::{Deadline, FunctionMetrics, TraceContext, Variables};
-use std::time::Duration;
 use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
@@ -17,6 +21,7 @@ struct Settings {
     pusher: RecordPusherBuilder,
     first_region: RegionName,
     trace_attribute: Option<String>,
+    on_undelivered: OnUndelivered,
 }
 
 #[tokio::main]
@@ -38,9 +43,14 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let handled = tokio::spawn(handled.in_current_span());
         let response =
             metrics.run_invocation(&context.request_id, handled, || snapshot(reader.stats())).await;
-        Ok::<_, lambda_runtime::Error>(response?)
+        let response = response.map_err(|error| diagnostic("InvocationFailed", &error))?;
+        settings.on_undelivered.apply(response).map_err(|error| diagnostic("Undelivered", &error))
     };
     lambda_runtime::run(service_fn(handler)).await
+}
+
+fn diagnostic(error_type: &str, error: &dyn Error) -> Diagnostic {
+    Diagnostic { error_type: error_type.to_owned(), error_message: error.to_string() }
 }
 
 fn read_settings(variables: &mut Variables) -> Option<Settings> {
@@ -97,6 +107,11 @@ fn read_settings(variables: &mut Variables) -> Option<Settings> {
     );
     let trace_attribute =
         variables.optional("TRACE_ATTRIBUTE", "attribute that carries the trace context");
+    let on_undelivered = variables.or(
+        "ON_UNDELIVERED",
+        "what an invocation does about undelivered records: fail or report",
+        OnUndelivered::default(),
+    );
     let regions = regions?;
     let first_region = regions.first()?.clone();
     let mut pusher = RecordPusher::builder(stream?, kms_key?, regions)
@@ -117,7 +132,7 @@ fn read_settings(variables: &mut Variables) -> Option<Settings> {
     if let Some(key) = require_key {
         pusher = pusher.require_key(key);
     }
-    Some(Settings { pusher, first_region, trace_attribute })
+    Some(Settings { pusher, first_region, trace_attribute, on_undelivered })
 }
 
 /// Adds the invocation's trace context to the records, if that is set and there is one.

@@ -7,28 +7,42 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The event of the function: one record, or `{"records": [record, …]}`.
+/// The event of the function: one record, or `{"records": [record, …]}`. With
+/// `"acknowledgements": true` beside the records, the response has the outcome of each.
 ///
 /// The events of other services, which have the same shape as a record, are refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PushEvent(Vec<Record>);
+pub struct PushEvent {
+    records: Vec<Record>,
+    acknowledgements: bool,
+}
 
 impl PushEvent {
     /// Adds a text attribute of this name to every record that has none.
     #[must_use]
     pub fn or_insert(self, name: &str, value: &str) -> Self {
-        Self(self.0.into_iter().map(|record| record.or_insert(name, value)).collect())
+        let records = self.records.into_iter().map(|record| record.or_insert(name, value));
+        Self { records: records.collect(), ..self }
+    }
+
+    pub(crate) fn wants_acknowledgements(&self) -> bool {
+        self.acknowledgements
     }
 
     pub(crate) fn into_records(self) -> Vec<Record> {
-        self.0
+        self.records
+    }
+
+    fn of_one(record: &RawValue) -> Result<Self, String> {
+        let record = Record::try_from(record).map_err(|error| format!("the event {error}"))?;
+        Ok(Self { records: vec![record], acknowledgements: false })
     }
 }
 
 impl<'de> Deserialize<'de> for PushEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let event = <&RawValue>::deserialize(deserializer)?;
-        records(event).map(Self).map_err(D::Error::custom)
+        parse(event).map_err(D::Error::custom)
     }
 }
 
@@ -40,10 +54,9 @@ const FOREIGN: [(&[&str], &str); 4] = [
     (&["awslogs"], "CloudWatch Logs"),
 ];
 
-fn records(event: &RawValue) -> Result<Vec<Record>, String> {
+fn parse(event: &RawValue) -> Result<PushEvent, String> {
     let Ok(Attributes(attributes)) = serde_json::from_str(event.get()) else {
-        let record = Record::try_from(event).map_err(|error| format!("the event {error}"))?;
-        return Ok(vec![record]);
+        return PushEvent::of_one(event);
     };
     let has = |name: &str| attributes.iter().any(|(attribute, _)| attribute == name);
     if let Some((_, service)) = FOREIGN.iter().find(|(names, _)| names.iter().all(|name| has(name)))
@@ -54,17 +67,33 @@ fn records(event: &RawValue) -> Result<Vec<Record>, String> {
         ));
     }
     if !has("records") {
-        return Ok(vec![Record::try_from(event).map_err(|error| format!("the event {error}"))?]);
+        return PushEvent::of_one(event);
     }
-    let [(_, list)] = attributes.as_slice() else {
-        return Err("the event has \"records\" beside other attributes; give it alone".to_owned());
-    };
-    let elements: Vec<&RawValue> = serde_json::from_str(list.get())
+    let (mut list, mut acknowledgements) = (None, None);
+    for (name, value) in attributes {
+        let known = match name.as_str() {
+            "records" => list.replace(value),
+            "acknowledgements" => acknowledgements.replace(value),
+            _ => Some(value),
+        };
+        if known.is_some() {
+            return Err("the event has \"records\" beside other attributes than \
+                        \"acknowledgements\"; give them once and alone"
+                .to_owned());
+        }
+    }
+    let list = list.map(RawValue::get).unwrap_or_default();
+    let records: Vec<&RawValue> = serde_json::from_str(list)
         .map_err(|_| "\"records\" must be a list of records".to_owned())?;
-    let element = |(index, json): (usize, &RawValue)| {
+    let acknowledgements =
+        acknowledgements.map_or(Ok(false), |value| serde_json::from_str(value.get()));
+    let acknowledgements =
+        acknowledgements.map_err(|_| "\"acknowledgements\" must be true or false".to_owned())?;
+    let record = |(index, json): (usize, &RawValue)| {
         Record::try_from(json).map_err(|error| format!("records[{index}] {error}"))
     };
-    elements.into_iter().enumerate().map(element).collect()
+    let records = records.into_iter().enumerate().map(record).collect::<Result<_, _>>()?;
+    Ok(PushEvent { records, acknowledgements })
 }
 
 /// The attributes of an object in order, repeated ones included.
@@ -100,7 +129,7 @@ mod tests {
 
     fn records_of(event: &str) -> Result<usize, String> {
         serde_json::from_str::<PushEvent>(event)
-            .map(|event| event.0.len())
+            .map(|event| event.records.len())
             .map_err(|error| error.to_string())
     }
 
@@ -124,6 +153,9 @@ mod tests {
             r#"{"records":5}"#,
             r#"{"records":[{}],"source":"x"}"#,
             r#"{"records":[{}],"records":[{}]}"#,
+            r#"{"records":[{}],"acknowledgements":true,"acknowledgements":true}"#,
+            r#"{"records":[{}],"acknowledgements":"yes"}"#,
+            r#"{"acknowledgements":true,"records":[{}],"source":"x"}"#,
             "[]",
         ] {
             assert!(records_of(event).is_err(), "{event}");
@@ -131,10 +163,24 @@ mod tests {
     }
 
     #[test]
+    fn acknowledgements_are_asked_for_beside_the_records() {
+        for (event, expected) in [
+            (r#"{"records":[]}"#, false),
+            (r#"{"acknowledgements":true,"records":[]}"#, true),
+            (r#"{"records":[],"acknowledgements":false}"#, false),
+            // A record, because it has no list of records.
+            (r#"{"acknowledgements":true}"#, false),
+        ] {
+            let event: PushEvent = serde_json::from_str(event).unwrap();
+            assert_eq!(event.wants_acknowledgements(), expected, "{event:?}");
+        }
+    }
+
+    #[test]
     fn numbers_keep_their_digits() {
         let json = r#"{"records":[{"n":1.234567890123456789012345678}]}"#;
         let event: PushEvent = serde_json::from_str(json).unwrap();
-        assert_eq!(event.0[0].as_json(), br#"{"n":1.234567890123456789012345678}"#);
+        assert_eq!(event.records[0].as_json(), br#"{"n":1.234567890123456789012345678}"#);
     }
 
     #[test]

@@ -9,30 +9,24 @@ use crate::outcome::{Delivery, DeliveryError, Outcome, PushError};
 
 /// Bytes of a response. Lambda accepts 6 MB ("Lambda quotas", developer guide).
 const MAX_BYTES: usize = 5_500_000;
-/// Ranges in a short response, in all its groups.
+/// Groups of failures in a response, and ranges of records in all of them.
+const MAX_GROUPS: usize = 1_000;
 const MAX_RANGES: usize = 100_000;
 
 /// What became of the records of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
 #[non_exhaustive]
-pub enum PushResponse {
-    /// Every record has its own entry.
-    #[non_exhaustive]
-    Full {
-        /// Number of records that did not reach every Region.
-        undelivered: usize,
-        /// One entry per record, in the order of the event.
-        records: Vec<RecordResponse>,
-    },
-    /// The full response would exceed Lambda's limit of 6 MB, or the invocation ran out of time.
-    #[non_exhaustive]
-    Short {
-        /// Number of records that did not reach every Region.
-        undelivered: usize,
-        /// The records that did not, grouped by error. All others were delivered.
-        failed: Vec<FailedRecords>,
-    },
+pub struct PushResponse {
+    /// Number of records in the event.
+    pub records: usize,
+    /// Number of records that did not reach every Region.
+    pub undelivered: usize,
+    /// The records that did not, grouped by error. All others were delivered.
+    pub failed: Vec<FailedRecords>,
+    /// The outcome of each record, in the order of the event. Only if the event asks for it, the
+    /// response stays within Lambda's limit of 6 MB, and the invocation did not run out of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledgements: Option<Vec<RecordResponse>>,
 }
 
 /// Records that failed for the same reason.
@@ -90,34 +84,41 @@ pub enum RegionResponse {
 }
 
 impl PushResponse {
-    pub(crate) fn new(undelivered: usize, outcomes: &[Result<Outcome, PushError>]) -> Self {
-        let records: Vec<_> = outcomes.iter().map(RecordResponse::from).collect();
-        let full = Self::Full { undelivered, records };
-        if serde_json::to_vec(&full).is_ok_and(|json| json.len() <= MAX_BYTES) {
-            return full;
+    pub(crate) fn new(
+        outcomes: &[Result<Outcome, PushError>],
+        with_acknowledgements: bool,
+    ) -> Self {
+        let is_delivered =
+            |outcome: &&Result<Outcome, _>| outcome.as_ref().is_ok_and(Outcome::is_delivered);
+        let response = Self {
+            records: outcomes.len(),
+            undelivered: outcomes.len() - outcomes.iter().filter(is_delivered).count(),
+            failed: failed(outcomes),
+            acknowledgements: None,
+        };
+        if !with_acknowledgements {
+            return response;
         }
-        Self::Short { undelivered, failed: failed(outcomes) }
+        let acknowledgements = Some(outcomes.iter().map(RecordResponse::from).collect());
+        let full = Self { acknowledgements, ..response.clone() };
+        let fits = serde_json::to_vec(&full).is_ok_and(|json| json.len() <= MAX_BYTES);
+        if fits { full } else { response }
     }
 
     /// No record has an outcome.
     pub(crate) fn out_of_time(count: usize) -> Self {
         let error = "the invocation ran out of time before the outcome was known".to_owned();
         let ranges = vec![(0, count.saturating_sub(1))];
-        let failed = FailedRecords { error, region: None, count, ranges };
-        Self::Short { undelivered: count, failed: vec![failed] }
-    }
-
-    /// Returns the number of records that did not reach every Region.
-    #[must_use]
-    pub fn undelivered(&self) -> usize {
-        match self {
-            Self::Full { undelivered, .. } | Self::Short { undelivered, .. } => *undelivered,
-        }
+        let failed = vec![FailedRecords { error, region: None, count, ranges }];
+        Self { records: count, undelivered: count, failed, acknowledgements: None }
     }
 }
 
 /// The Region and the error that failures are grouped by.
 type GroupKey = (Option<String>, String);
+
+/// Error of the group for what is in no other.
+const OTHER_ERRORS: &str = "other errors";
 
 /// The records of a group.
 #[derive(Default)]
@@ -133,6 +134,8 @@ fn failed(outcomes: &[Result<Outcome, PushError>]) -> Vec<FailedRecords> {
     let mut ranges_left = MAX_RANGES;
     for (index, outcome) in outcomes.iter().enumerate() {
         for key in failures(outcome) {
+            let is_full = groups.len() >= MAX_GROUPS && !groups.contains_key(&key);
+            let key = if is_full { (None, OTHER_ERRORS.to_owned()) } else { key };
             let group = groups.entry(key).or_default();
             group.count += 1;
             match group.ranges.last_mut() {
@@ -214,56 +217,61 @@ mod tests {
         Outcome::new(entry.into(), regions)
     }
 
+    const STOPPED: Result<Outcome, PushError> = Err(PushError::Stopped);
+
     #[test]
-    fn a_response_names_the_outcome_in_each_region() {
-        let response = PushResponse::new(2, &[Ok(outcome(2)), Err(PushError::Stopped)]);
-        let expected = json!({
+    fn a_response_groups_failures_and_has_acknowledgements_on_request() {
+        let outcomes = [Ok(outcome(2)), STOPPED];
+        let mut expected = json!({
+            "records": 2,
             "undelivered": 2,
-            "records": [
+            "failed": [
+                { "error": "not encrypted: the pusher was stopped", "count": 1, "ranges": [[1, 1]] },
                 {
-                    "partitionKey": "key",
-                    "regions": {
-                        "us-east-1": { "shardId": "s", "sequenceNumber": "7" },
-                        "eu-west-1": { "error": "timed out (Timeout, 2 attempts)" },
-                    },
+                    "error": "timed out (Timeout)",
+                    "region": "eu-west-1",
+                    "count": 1,
+                    "ranges": [[0, 0]],
                 },
-                { "error": "not encrypted: the pusher was stopped" },
             ],
         });
+        let response = PushResponse::new(&outcomes, false);
+        assert_eq!(serde_json::to_value(response).unwrap(), expected);
+        expected["acknowledgements"] = json!([
+            {
+                "partitionKey": "key",
+                "regions": {
+                    "us-east-1": { "shardId": "s", "sequenceNumber": "7" },
+                    "eu-west-1": { "error": "timed out (Timeout, 2 attempts)" },
+                },
+            },
+            { "error": "not encrypted: the pusher was stopped" },
+        ]);
+        let response = PushResponse::new(&outcomes, true);
         assert_eq!(serde_json::to_value(response).unwrap(), expected);
     }
 
     #[test]
     fn a_response_never_exceeds_the_limit_of_lambda() {
-        let delivered = |count| {
-            let mut all = vec![Ok(outcome(1)); count];
-            all[3] = Err(PushError::Stopped);
-            PushResponse::new(count, &all)
+        let alike = |count| vec![Ok(outcome(1)); count];
+        assert!(PushResponse::new(&alike(1_000), true).acknowledgements.is_some());
+        let alternating = |count: u32| {
+            (0..count).map(|index| if index % 2 == 0 { Ok(outcome(index)) } else { STOPPED })
         };
-        assert!(matches!(delivered(1_000), PushResponse::Full { .. }));
-        let expected = json!({
-            "undelivered": 60_000,
-            "failed": [
-                {
-                    "error": "not encrypted: the pusher was stopped",
-                    "count": 1,
-                    "ranges": [[3, 3]],
-                },
-                {
-                    "error": "timed out (Timeout)",
-                    "region": "eu-west-1",
-                    "count": 59_999,
-                    "ranges": [[0, 2], [4, 59_999]],
-                },
-            ],
+        let region = || "eu-west-1".parse().unwrap();
+        let all_different = (0..100_000).map(|size| {
+            Err(PushError::TooLarge { size: size + (2 << 20), limit: 1 << 20, region: region() })
         });
-        assert_eq!(serde_json::to_value(delivered(60_000)).unwrap(), expected);
-
-        let alternating = (0..400_000).map(|index| match index % 2 {
-            0 => Ok(outcome(index)),
-            _ => Err(PushError::Stopped),
-        });
-        let response = PushResponse::new(400_000, &alternating.collect::<Vec<_>>());
-        assert!(serde_json::to_vec(&response).unwrap().len() <= MAX_BYTES);
+        for outcomes in [alike(60_000), alternating(400_000).collect(), all_different.collect()] {
+            let response = PushResponse::new(&outcomes, true);
+            assert_eq!(
+                (response.undelivered, response.acknowledgements.is_none()),
+                (outcomes.len(), true)
+            );
+            assert!(response.failed.len() <= MAX_GROUPS + 1);
+            let counted = response.failed.iter().map(|group| group.count).sum::<usize>();
+            assert_eq!(counted, outcomes.len());
+            assert!(serde_json::to_vec(&response).unwrap().len() <= MAX_BYTES);
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint, value_parser};
 use record_cipher::InvalidName;
 use record_pusher::{
-    Compression, EncryptFor, Engine, ItemKey, KmsKeyId, OnOutage, RecordPusher, RecordPusherBuilder, RegionName,
-    StreamName, Suite,
+    Compression, EncryptFor, Engine, ItemKey, KmsKeyId, OnOutage, RecordPusher,
+    RecordPusherBuilder, RegionName, StreamName, Suite,
 };
 use record_telemetry::TraceContext;
 
@@ -30,7 +30,8 @@ Examples:
   Against a local AWS:
     AWS_ENDPOINT_URL=http://127.0.0.1:4566 sealstream push … FILE
 
-SIGINT (Ctrl-C), SIGTERM and SIGHUP stop the reading. Lines that were read are still delivered.";
+SIGINT (Ctrl-C), SIGTERM and SIGHUP stop the reading. Lines that were read are still delivered. Signals
+that are ignored at the start, as with nohup, stay ignored.";
 
 /// Encrypts JSON records and puts them to a Kinesis stream in every Region.
 ///

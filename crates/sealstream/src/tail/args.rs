@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use clap::{Args, value_parser};
-use record_cipher::{DEFAULT_MAX_DECOMPRESSED_BYTES, DecryptSettings, Engine, KmsKeyId, RecordCipher, SetupError};
+use record_cipher::{
+    DEFAULT_MAX_DECOMPRESSED_BYTES, DecryptSettings, Engine, KmsKeyId, RecordCipher, SetupError,
+};
 
 use crate::aws_failure::with_profile;
 use crate::flags::{heading, one_of, seconds};

@@ -21,7 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Fixture {
     pub(crate) aws: FakeAws,
     pub(crate) folder: PathBuf,
+    /// The command under which the program runs.
+    pub(crate) wrapper: &'static [&'static str],
 }
+
+/// Whoever runs the tests may ignore signals, which programs would inherit.
+const DEFAULT_SIGNALS: &[&str] =
+    if cfg!(target_os = "linux") { &["/usr/bin/env", "--default-signal"] } else { &[] };
 
 impl Fixture {
     pub(crate) async fn new(test: &str) -> Self {
@@ -32,7 +38,7 @@ impl Fixture {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("push").join(test);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        Self { aws, folder }
+        Self { aws, folder, wrapper: DEFAULT_SIGNALS }
     }
 
     pub(crate) fn spool(&self) -> PathBuf {
@@ -47,8 +53,10 @@ impl Fixture {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sealstream"));
+        let mut words = self.wrapper.iter().chain([&env!("CARGO_BIN_EXE_sealstream")]);
+        let mut command = Command::new(words.next().unwrap());
         command
+            .args(words)
             .args(arguments)
             .env_clear()
             .env("AWS_ENDPOINT_URL", self.aws.url())

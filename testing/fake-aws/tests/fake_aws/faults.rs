@@ -73,6 +73,16 @@ async fn dynamodb_errors_are_the_modelled_ones() {
 }
 
 #[tokio::test]
+async fn credentials_expire_by_their_access_key() {
+    let (aws, client) = start().await;
+    aws.faults().inject(Rule::new(Fault::ExpiredToken).access_key("another"));
+    put(&client, 1).await.unwrap();
+    aws.faults().inject(Rule::new(Fault::ExpiredToken).access_key("AKID"));
+    assert_eq!(put(&client, 1).await.unwrap_err().code(), Some("ExpiredTokenException"));
+    assert_eq!(data_key(&aws, REGION).await.unwrap_err().code(), Some("ExpiredTokenException"));
+}
+
+#[tokio::test]
 async fn access_is_denied_before_the_operation() {
     let (aws, client) = start().await;
     aws.faults().inject(Rule::new(Fault::AccessDenied).times(1));

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
+mod clock;
 mod dynamodb;
 mod faults;
 mod http;
 mod kinesis;
 mod kms;
+mod network;
 mod program;
 mod reading;
 mod runtime_api;
