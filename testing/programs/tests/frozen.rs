@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 /// Records of an event.
 const RECORDS: usize = 10;
-const INVOCATIONS: usize = 4;
+const INVOCATIONS: usize = 3;
 /// Longer than a value of the extension's cache is good.
 const FREEZE: Duration = Duration::from_millis(1500);
 /// Time that an invocation may take. A silent connection costs a timeout of three or five seconds for
@@ -46,11 +46,13 @@ impl Death {
     }
 }
 
-/// Starts a server for KMS alone, which has a host of its own on AWS: a client keeps connections by host,
-/// and each of them that is dead costs a timeout.
-async fn start_kms(command: &mut Command) -> FakeAws {
+/// Sets a command up as on Lambda: credentials come from within the execution environment, and KMS has a
+/// host of its own. A client keeps connections by host, and each of them that is dead costs a timeout.
+/// Returns KMS.
+async fn set_up(command: &mut Command, fixture: &Fixture) -> FakeAws {
     let kms = FakeAws::start().await.unwrap();
     command.env("AWS_ENDPOINT_URL_KMS", kms.url());
+    command.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", fixture.lambda.credentials_url());
     kms
 }
 
@@ -66,7 +68,7 @@ async fn record_pusher_delivers_after_each_freeze() {
         let mut command = fixture.pusher();
         // KMS is needed in each invocation.
         command.env("CACHE_MAX_MESSAGES", RECORDS.to_string());
-        let kms = start_kms(&mut command).await;
+        let kms = set_up(&mut command, &fixture).await;
         let function = fixture.start(command);
         for invocation in 0..INVOCATIONS {
             let response = timeout(INVOCATION, fixture.invoke(pusher_event(ids(invocation))));
@@ -85,7 +87,7 @@ async fn record_consumer_writes_after_each_freeze() {
     join_all(Death::ALL.map(async |death| {
         let fixture = Fixture::new(&format!("frozen-consumer-{death:?}")).await;
         let mut command = fixture.consumer();
-        let kms = start_kms(&mut command).await;
+        let kms = set_up(&mut command, &fixture).await;
         let function = fixture.start(command);
         for invocation in 0..INVOCATIONS {
             let messages = messages(&fixture.lambda, ids(invocation)).await;

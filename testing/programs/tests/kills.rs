@@ -10,7 +10,7 @@ use std::path::Path;
 use fake_aws::{Fault, Operation, Rule};
 use fastrand::Rng;
 use futures::future::join_all;
-use program_tests::{Fixture, Process, REGION, STREAM, records, until};
+use program_tests::{Ended, Fixture, Process, REGION, STREAM, records, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -50,15 +50,21 @@ async fn run(seed: u64) {
         resume.wait().await;
     }
     fixture.aws.faults().lift_all();
-    for arguments in [["resume", "--spool", "spool"].as_slice(), &["push", "input"]] {
-        let ended = start(&fixture, arguments).wait().await;
-        assert_eq!(ended.code, Some(0), "seed {seed}: {ended:?}");
+    // A resume deletes a spool that it has emptied.
+    if fixture.folder.join("spool").exists() {
+        succeeded(&start(&fixture, &["resume", "--spool", "spool"]).wait().await);
     }
+    succeeded(&start(&fixture, &["push", "input"]).wait().await);
     let tail = ["tail", "--since", "trim-horizon", "--no-follow"];
     let ended = start(&fixture, &tail).wait().await;
-    assert_eq!(ended.code, Some(0), "seed {seed}: {}", ended.errors);
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
     let ids: BTreeSet<_> = ended.output.lines().map(id).collect();
     assert_eq!(ids.len(), RECORDS, "seed {seed}: {}", ended.errors);
+}
+
+#[track_caller]
+fn succeeded(ended: &Ended) {
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 fn start(fixture: &Fixture, arguments: &[&str]) -> Process {

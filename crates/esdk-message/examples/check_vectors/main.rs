@@ -7,6 +7,7 @@
 //! FOLDER has a `manifest.json` of the type `awses-decrypt`, or `commitment-test-vectors.json`. Prints the
 //! outcome of each vector. The exit code is 1 if any of them fails.
 
+mod unwrap;
 mod vectors;
 
 use std::env;

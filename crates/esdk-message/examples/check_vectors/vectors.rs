@@ -6,15 +6,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use esdk_message::{DecryptionKey, EncryptedDataKey, Error, Limits, UnverifiedMessage};
+use esdk_message::{DecryptionKey, Error, Limits, UnverifiedMessage};
 use serde_json::Value;
+
+use crate::unwrap::{data_key, with_aes};
 
 const MANIFEST: &str = "manifest.json";
 const COMMITMENT: &str = "commitment-test-vectors.json";
-/// Bytes after the key's name in a raw AES key's provider information: tag length, IV length and IV.
-const AES_INFO_BYTES: usize = 4 + 4 + 12;
 
 /// What became of a vector.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,9 +67,11 @@ fn check_test(folder: &Path, keys: &Value, test: &Value) -> io::Result<Outcome> 
     let plaintext = plaintext.map(|plaintext| fs::read(file(folder, plaintext))).transpose()?;
     let masters = test["master-keys"].as_array().cloned().unwrap_or_default();
     Ok(check_message(&message, plaintext.as_deref(), |message| {
-        let of_master = |master| data_key(message, master, &keys[text(&master["key"])]);
-        let mut found = masters.iter().map(of_master);
-        found.find(Result::is_ok).unwrap_or(Err("no public AES key wraps its data key"))
+        let of_master = |master: &Value| data_key(message, master, &keys[text(&master["key"])]);
+        let mut found: Vec<_> = masters.iter().map(of_master).collect();
+        // The first one that has it, or the last one's reason.
+        found.sort_by_key(Result::is_err);
+        found.into_iter().next().unwrap_or(Err("it names no master key"))
     }))
 }
 
@@ -83,7 +84,7 @@ fn check_commitment(vector: &Value) -> Outcome {
         let key = decode(&vector["decrypted-dek"]);
         match key.is_empty() {
             false => Ok(key),
-            true => unwrap(message, "", &[0; 32]).ok_or("its data key is not given"),
+            true => with_aes(message, "", &[0; 32]).ok_or("its data key is not given"),
         }
     })
 }
@@ -122,52 +123,6 @@ fn refused(error: Error, plaintext: Option<&[u8]>) -> Outcome {
         None => Outcome::Refused(error),
         Some(_) => Outcome::Failed(error.to_string()),
     }
-}
-
-/// Returns the data key of a message according to one of its master keys.
-fn data_key(
-    message: &UnverifiedMessage<&[u8]>,
-    master: &Value,
-    key: &Value,
-) -> Result<Vec<u8>, &'static str> {
-    match (text(&master["type"]).as_str(), text(&key["algorithm"]).as_str()) {
-        ("raw", "aes") => unwrap(message, &text(&master["provider-id"]), &decode(&key["material"]))
-            .ok_or("the AES key does not fit"),
-        ("raw", _) => Err("the key is RSA"),
-        _ => Err("AWS KMS has the key"),
-    }
-}
-
-/// Unwraps the data key with a raw AES key. Without a provider, all encrypted data keys are tried.
-fn unwrap(message: &UnverifiedMessage<&[u8]>, provider: &str, key: &[u8]) -> Option<Vec<u8>> {
-    let algorithm = [&AES_128_GCM, &AES_192_GCM, &AES_256_GCM];
-    let algorithm = algorithm.into_iter().find(|algorithm| algorithm.key_len() == key.len())?;
-    let key = LessSafeKey::new(UnboundKey::new(algorithm, key).ok()?);
-    let aad = serialized_context(message);
-    let is_of_provider =
-        |wrapped: &EncryptedDataKey<'_>| provider.is_empty() || wrapped.provider_id == provider;
-    message.encrypted_data_keys().filter(is_of_provider).find_map(|wrapped| {
-        let info = wrapped.provider_info;
-        let iv = info.get(info.len().checked_sub(AES_INFO_BYTES)? + 8..)?;
-        let mut data_key = wrapped.ciphertext.to_vec();
-        let nonce = Nonce::try_assume_unique_for_key(iv).ok()?;
-        Some(key.open_in_place(nonce, Aad::from(&aad), &mut data_key).ok()?.to_vec())
-    })
-}
-
-/// Returns the encryption context as the data key is bound to it: nothing if it is empty.
-fn serialized_context(message: &UnverifiedMessage<&[u8]>) -> Vec<u8> {
-    let pairs = message.encryption_context();
-    if pairs.len() == 0 {
-        return Vec::new();
-    }
-    let length = |bytes: usize| u16::try_from(bytes).unwrap_or(u16::MAX).to_be_bytes();
-    let mut serialized = length(pairs.len()).to_vec();
-    for part in pairs.flat_map(|(name, value)| [name, value]) {
-        serialized.extend(length(part.len()));
-        serialized.extend(part.as_bytes());
-    }
-    serialized
 }
 
 fn read_json(path: &Path) -> io::Result<Value> {
