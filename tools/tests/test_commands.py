@@ -52,6 +52,7 @@ NOT_RUN = {
         "aws organizations": "it needs an organisation",
     },
     "docs/permissions.md": {"aws kms generate-data-key --dry-run": "AWS answers a dry run with an error"},
+    "docs/testing.md": {"--example check_vectors": "it needs AWS's vectors; a test of the crate runs it on others"},
     "events/README.md": {"cargo lambda": "it serves until it is stopped", "sam local": "it needs Docker"},
 }
 # What a page leaves to its reader, by the output of the stack.

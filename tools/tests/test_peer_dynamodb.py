@@ -37,6 +37,8 @@ STREAM = "records"
 STREAM_ARN = f"arn:aws:kinesis:{REGION}:000000000000:stream/{STREAM}"
 BUCKET = "quarantine"
 RECORDS = 3000
+# One in every run, so that a failure is about what has changed, and as many at random as the environment asks for.
+SEEDS = [1, *(random.randrange(1 << 32) for _ in range(int(os.environ.get("PEER_SEEDS", "0"))))]
 # Lambda's events have at most 6 MB, of which base64 takes a quarter.
 EVENT_BYTES = 4_400_000
 EVENT_RECORDS = 200
@@ -210,8 +212,10 @@ def quarantined(aws: FakeAws, event_ids: list[str]) -> list[str | None]:
     return [reason(event_id) for event_id in event_ids]
 
 
-def test_the_consumer_accepts_what_dynamodb_takes(binaries: dict[str, Path], dynamodb: Peer, tmp_path: Path) -> None:
-    seed = random.randrange(1 << 32)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_consumer_accepts_what_dynamodb_takes(
+    binaries: dict[str, Path], dynamodb: Peer, tmp_path: Path, seed: int
+) -> None:
     plaintexts = list(records(seed, RECORDS))
     written, direct, probe = (Table(dynamodb, f"{name}-{seed}") for name in ("written", "direct", "probe"))
     consumed = consume(binaries, dynamodb, written.name, plaintexts, tmp_path)
@@ -254,6 +258,14 @@ def test_the_stores_of_dynamodb_cache_conform(dynamodb: Peer) -> None:
     # The suite did run on this table, and gave its leases back.
     assert table.items()
     assert not [identity for identity in table.items() if identity.startswith("##")]
+
+
+def test_the_tables_of_conversations_conform(dynamodb: Peer, conversations: Callable[..., str]) -> None:
+    conversations("load-schema")
+    output = cargo_test(dynamodb, "updater", "conformance::", CONVERSATIONS_TEST_TABLE=conversations.table)
+    assert "test result: ok. 3 passed" in output
+    # The suite did run on this table.
+    assert items_of(dynamodb, conversations.table)
 
 
 def cargo_test(dynamodb: Peer, *arguments: str, **variables: str) -> str:

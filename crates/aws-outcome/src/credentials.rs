@@ -30,8 +30,18 @@ fn problem(error: &CredentialsError) -> CredentialsProblem {
         ("timed out", CredentialsProblem::Unavailable),
     ];
     let texts = texts(error);
+    if container_status(&texts).is_some_and(|status| status >= 500 || status == 429) {
+        return CredentialsProblem::Unavailable;
+    }
     let known = KNOWN.iter().find(|(text, _)| texts.contains(text));
     known.map_or_else(|| by_variant(error, &texts), |(_, problem)| *problem)
+}
+
+/// Returns the HTTP status with which a container's endpoint, such as that of ECS or EKS, refused to
+/// issue credentials.
+fn container_status(texts: &str) -> Option<u16> {
+    let (_, status) = texts.split_once("HTTP credential provider: StatusCode(")?;
+    status.split_once(')')?.0.parse().ok()
 }
 
 fn by_variant(error: &CredentialsError, texts: &str) -> CredentialsProblem {

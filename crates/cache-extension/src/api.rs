@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{AGE, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{AGE, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use subtle::ConstantTimeEq;
 
+use crate::aws_paths::{CallCache, Wanted};
 use crate::cache::Cache;
 use crate::names::Names;
-use crate::query::Query;
+use crate::query::{Plus, Query};
 use crate::refusal::Refusal;
 use crate::slot::{Answer, CacheStatus};
 use crate::upstream::Freshness;
@@ -20,9 +21,6 @@ use crate::value::Kind;
 /// The header in which AWS's own extension takes the session token:
 /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/ps-integration-lambda-extensions.html>
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-parameters-secrets-token");
-/// Headers of forwarded requests, which may come from anywhere.
-const FORWARDED: [HeaderName; 2] =
-    [HeaderName::from_static("x-forwarded-for"), hyper::header::FORWARDED];
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// The token that requests must send. `Debug` does not show it.
@@ -53,6 +51,7 @@ pub struct Api {
     cache: Cache,
     token: Option<Token>,
     names: Names,
+    calls: Option<CallCache>,
 }
 
 type Reply = Response<Full<Bytes>>;
@@ -62,7 +61,15 @@ impl Api {
     #[must_use]
     pub fn new(cache: Cache, token: Option<Token>) -> Self {
         let names = Names::new(&cache);
-        Self { cache, token, names }
+        Self { cache, token, names, calls: None }
+    }
+
+    /// Answers the paths of AWS's extension too, if the request has the token: whatever the function's
+    /// role may read, and not only what is configured.
+    #[must_use]
+    pub fn with_calls(mut self, calls: CallCache) -> Self {
+        self.calls = Some(calls);
+        self
     }
 
     pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Reply {
@@ -70,29 +77,76 @@ impl Api {
     }
 
     async fn try_answer<B>(&self, request: &Request<B>) -> Result<Reply, Refusal> {
-        if FORWARDED.iter().any(|name| request.headers().contains_key(name)) {
-            let text = "forwarded requests are not answered";
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, text));
-        }
+        Self::check_origin(request)?;
         if request.method() != Method::GET {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "there is only GET"));
         }
-        let find = match request.uri().path() {
+        let path = request.uri().path();
+        let query = request.uri().query().unwrap_or_default();
+        if let Some(calls) = &self.calls
+            && let Some(wanted) = Wanted::parse(path, query)
+        {
+            self.check_call_token(request.headers())?;
+            return Ok(found(calls.get(wanted?).await?));
+        }
+        let find = match path {
             "/ping" => return Ok(Response::new("pong".into())),
             "/parameters" => Names::parameter,
             "/dynamodb" => Names::item,
             _ => {
-                let text = "there is /parameters, /dynamodb and /ping";
+                let text = "there is /parameters, /dynamodb, /systemsmanager/parameters/get, /secretsmanager/get and \
+                    /ping";
                 return Err(Refusal::new(StatusCode::NOT_FOUND, text));
             }
         };
         self.check_token(request.headers())?;
-        let mut query = Query::parse(request.uri().query().unwrap_or_default())?;
+        let (index, freshness) = match self.find(find, query, Plus::Literal) {
+            Err(_) if query.contains('+') => self.find(find, query, Plus::Blank)?,
+            found => found?,
+        };
+        Ok(found(self.cache.get(index, freshness).await?))
+    }
+
+    fn find(
+        &self,
+        find: fn(&Names, &mut Query) -> Result<usize, Refusal>,
+        query: &str,
+        plus: Plus,
+    ) -> Result<(usize, Freshness), Refusal> {
+        let mut query = Query::parse(query, plus)?;
         let freshness =
             if query.switch("refresh")? { Freshness::Latest } else { Freshness::Cached };
         let index = find(&self.names, &mut query)?;
         query.end()?;
-        Ok(found(self.cache.get(index, freshness).await?))
+        Ok((index, freshness))
+    }
+
+    /// Refuses requests that came from elsewhere: through a proxy, or from a page whose name leads to
+    /// this address (DNS rebinding).
+    fn check_origin<B>(request: &Request<B>) -> Result<(), Refusal> {
+        if request.headers().keys().any(is_of_proxy) {
+            let text = "forwarded requests are not answered";
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, text));
+        }
+        let hosts = request.headers().get_all(HOST).into_iter().map(HeaderValue::as_bytes);
+        let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+        if hosts.chain(authority).any(|host| !is_loopback(host)) {
+            let text = "only requests to localhost or 127.0.0.1 are answered";
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, text));
+        }
+        Ok(())
+    }
+
+    /// Without a token, anybody who makes the function fetch a URL could read all of its secrets.
+    fn check_call_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.token.is_none() {
+            return Err(Refusal::new(
+                StatusCode::UNAUTHORIZED,
+                "this path needs the session token, which CACHE_EXTENSION_REQUIRE_TOKEN=false \
+                 turns off",
+            ));
+        }
+        self.check_token(headers)
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -111,10 +165,26 @@ impl Api {
     }
 }
 
+/// Returns `true` for headers that proxies and gateways add.
+fn is_of_proxy(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-forwarded-") || ["forwarded", "via", "x-real-ip"].contains(&name)
+}
+
+/// Returns `true` for a name or an address of this machine, with or without a port.
+fn is_loopback(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
 fn found(answer: Answer) -> Reply {
     let content_type = match answer.value.kind {
         Kind::Plain | Kind::Secret => "text/plain; charset=utf-8",
-        Kind::Item => "application/json",
+        Kind::Item | Kind::Call => "application/json",
     };
     let mut reply = Response::new(answer.value.body.into());
     let headers = reply.headers_mut();

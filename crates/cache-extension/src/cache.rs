@@ -1,15 +1,16 @@
 //! The cache: one value for each entry, loaded once however many requests wait for it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dynamodb_cache::{Clock, Timestamp};
 use tracing::warn;
 
-use crate::entry::{Entry, Parameter, Source};
+use crate::entry::{Entry, Source};
 use crate::slot::{Answer, Flight, Lead, Next, Slot};
-use crate::upstream::{Freshness, Load, LoadError, PARAMETERS_AT_ONCE, Request, Upstream};
-use dynamodb_cache::Clock;
+use crate::upstream::{
+    Freshness, ITEMS_AT_ONCE, Load, LoadError, PARAMETERS_AT_ONCE, Request, Upstream,
+};
 
 /// The values of all entries. Clones share them.
 #[derive(Debug, Clone)]
@@ -43,7 +44,8 @@ impl Cache {
 
     /// Returns the value of the entry with this index. Loads it if it is missing or has expired.
     ///
-    /// With [`Freshness::Latest`] it is always loaded, by this request or by one in flight.
+    /// With [`Freshness::Latest`] it is always loaded, by this request or by one in flight. Otherwise,
+    /// while the load takes longer than 200 ms, a stale value is returned if it may be used.
     ///
     /// # Errors
     /// The value cannot be loaded, and no stale value may be used.
@@ -51,15 +53,30 @@ impl Cache {
     /// # Panics
     /// If the index is out of range.
     pub async fn get(&self, index: usize, freshness: Freshness) -> Result<Answer, LoadError> {
-        match self.0.slots[index].next(self.0.clock.now(), freshness) {
-            Next::Done(outcome) => outcome,
-            Next::Join(flight) => flight.result().await,
+        let slot = &self.0.slots[index];
+        let now = self.0.clock.now();
+        let flight = match slot.next(now, freshness) {
+            Next::Done(outcome) => return outcome,
+            Next::Join(flight) => flight,
             Next::Lead(lead) => {
                 let flight = lead.flight();
-                self.load(vec![(index, lead)], freshness);
-                flight.result().await
+                let mut leads = vec![(index, lead, freshness)];
+                leads.extend(self.companions(index, now));
+                self.load(leads);
+                flight
             }
-        }
+        };
+        slot.wait(flight, freshness, &*self.0.clock).await
+    }
+
+    /// Other values to load in the same request: those that were asked for and are due too.
+    fn companions(&self, index: usize, now: Timestamp) -> Vec<(usize, Lead, Freshness)> {
+        let entry = &self.0.slots[index].entry;
+        let others = self.0.slots.iter().enumerate();
+        let others = others.filter(|(other, slot)| *other != index && slot.entry.goes_with(entry));
+        let leads = others
+            .filter_map(|(other, slot)| Some((other, slot.join_load(now)?, Freshness::Cached)));
+        leads.take(batch_size(&entry.source) - 1).collect()
     }
 
     /// Loads all missing values, and returns the number of those that could not be loaded.
@@ -84,13 +101,13 @@ impl Cache {
             match next(slot) {
                 Some(Next::Lead(lead)) => {
                     flights.push(lead.flight());
-                    leads.push((index, lead));
+                    leads.push((index, lead, Freshness::Cached));
                 }
                 Some(Next::Join(flight)) => flights.push(flight),
                 Some(Next::Done(_)) | None => {}
             }
         }
-        self.load(leads, Freshness::Cached);
+        self.load(leads);
         let mut failed = 0;
         for flight in flights {
             failed += usize::from(flight.result().await.is_err());
@@ -100,42 +117,37 @@ impl Cache {
 
     /// Makes the requests in tasks of their own, so that a client that hangs up cancels no other
     /// client's load.
-    fn load(&self, leads: Vec<(usize, Lead)>, freshness: Freshness) {
+    fn load(&self, leads: Vec<(usize, Lead, Freshness)>) {
         for leads in self.batches(leads) {
             let cache = self.clone();
             tokio::spawn(async move {
-                let batch: Vec<_> =
-                    leads.iter().map(|(index, _)| cache.request(*index, freshness)).collect();
+                let request = |(index, _, freshness): &(usize, Lead, Freshness)| {
+                    let Entry { source, ttl } = cache.0.slots[*index].entry.clone();
+                    Request { source, ttl, freshness: *freshness }
+                };
+                let batch: Vec<_> = leads.iter().map(request).collect();
                 let loads = cache.0.upstream.load(&batch).await;
-                for (lead, load) in leads.into_iter().zip(loads) {
-                    cache.finish(lead, load);
+                for ((index, lead, _), load) in leads.into_iter().zip(loads) {
+                    cache.finish((index, lead), load);
                 }
             });
         }
     }
 
-    fn request(&self, index: usize, freshness: Freshness) -> Request {
-        let Entry { source, ttl } = self.0.slots[index].entry.clone();
-        Request { source, ttl, freshness }
-    }
-
-    /// Groups loads into requests.
-    fn batches(&self, leads: Vec<(usize, Lead)>) -> Vec<Vec<(usize, Lead)>> {
-        let mut batches = Vec::new();
-        let mut regions: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    /// Groups loads into requests, of values of the same kind, Region and time-to-live.
+    fn batches(&self, leads: Vec<(usize, Lead, Freshness)>) -> Vec<Vec<(usize, Lead, Freshness)>> {
+        let mut batches: Vec<Vec<(usize, Lead, Freshness)>> = Vec::new();
         for lead in leads {
-            match &self.0.slots[lead.0].entry.source {
-                Source::Item(_) => batches.push(vec![lead]),
-                Source::Parameter(Parameter { region, .. }) => {
-                    let batch = regions.entry(region).or_default();
-                    batch.push(lead);
-                    if batch.len() == PARAMETERS_AT_ONCE {
-                        batches.push(std::mem::take(batch));
-                    }
-                }
+            let entry = &self.0.slots[lead.0].entry;
+            let is_open = |batch: &&mut Vec<(usize, Lead, Freshness)>| {
+                batch.len() < batch_size(&entry.source)
+                    && self.0.slots[batch[0].0].entry.goes_with(entry)
+            };
+            match batches.iter_mut().rev().find(is_open) {
+                Some(batch) => batch.push(lead),
+                None => batches.push(vec![lead]),
             }
         }
-        batches.extend(regions.into_values().filter(|batch| !batch.is_empty()));
         batches
     }
 
@@ -145,5 +157,13 @@ impl Cache {
             warn!(entry = %slot.entry.source, %error, "value not loaded");
         }
         slot.finish(lead, load, self.0.clock.now());
+    }
+}
+
+fn batch_size(source: &Source) -> usize {
+    match source {
+        Source::Parameter(_) => PARAMETERS_AT_ONCE,
+        Source::Item(_) => ITEMS_AT_ONCE,
+        Source::Call(_) => 1,
     }
 }

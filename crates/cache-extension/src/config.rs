@@ -81,7 +81,7 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
-    region: Text,
+    region: Region,
     names: Vec<Spanned<Text>>,
     ttl: Option<Ttl>,
 }
@@ -96,7 +96,7 @@ struct ItemFields {
     sortkey: Option<Text>,
     sortkeytype: Option<KeyType>,
     sortkeyvalue: Option<Spanned<String>>,
-    region: Option<Text>,
+    region: Option<Region>,
     ttl: Option<Ttl>,
 }
 
@@ -110,6 +110,27 @@ impl TryFrom<String> for Text {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         if text.is_empty() { Err("it is empty") } else { Ok(Self(text)) }
+    }
+}
+
+/// The name of an AWS Region.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Region(String);
+
+impl TryFrom<String> for Region {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let (words, number) = text.rsplit_once('-').unwrap_or_default();
+        let is_word =
+            |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        if words.contains('-') && words.split('-').all(is_word) && is_number {
+            Ok(Self(text))
+        } else {
+            Err("an AWS Region looks like eu-west-1")
+        }
     }
 }
 
@@ -161,14 +182,14 @@ fn deserialize(text: &str) -> Result<File, InvalidField> {
     let parsed = serde_saphyr::with_deserializer_from_str(text, |deserializer| {
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
             // In the path, a value with a position is a field of that position.
-            field = Some(error.path().to_string().replace(".value", ""));
+            field = Some(error.path().to_string().replace(".value", "").replace(".?", ""));
             error.into_inner()
         })
     });
     parsed.map_err(|error| InvalidField {
         line: error.location().map_or(1, |location| location.line()),
         field: field.unwrap_or_else(|| ".".to_owned()),
-        problem: error.without_snippet().to_string(),
+        problem: yaml::problem(&error),
     })
 }
 
@@ -264,6 +285,8 @@ fn key_attribute(
 fn is_number(text: &str) -> bool {
     text.parse::<f64>().is_ok_and(f64::is_finite)
 }
+
+mod yaml;
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,10 @@
 
 mod api;
 mod aws;
+mod aws_paths;
 mod cache;
 pub mod config;
+mod connections;
 mod entry;
 mod json;
 mod lambda;
@@ -19,9 +21,10 @@ mod upstream;
 mod value;
 
 pub use api::{Api, Token};
-pub use aws::{Aws, config as aws_config};
+pub use aws::{Aws, Timeouts, config as aws_config};
+pub use aws_paths::{AwsPathSettings, CallCache, ServiceCalls};
 pub use cache::Cache;
-pub use entry::{Entry, Item, KeyAttribute, KeyValue, Parameter, Source};
+pub use entry::{Action, Call, Entry, Item, KeyAttribute, KeyValue, Parameter, Source};
 pub use lambda::run;
 pub use server::Server;
 pub use settings::Settings;

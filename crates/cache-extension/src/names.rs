@@ -28,24 +28,26 @@ impl Names {
                 Source::Item(item) => {
                     names.items.entry(item.name()).or_default().push((index, item));
                 }
+                // Calls are not configured.
+                Source::Call(_) => {}
             }
         }
         names
     }
 
     /// Finds a parameter by `name` and, if several Regions have it, `region`.
-    pub(crate) fn parameter(&self, query: &mut Query<'_>) -> Result<usize, Refusal> {
+    pub(crate) fn parameter(&self, query: &mut Query) -> Result<usize, Refusal> {
         let name = query.take("name").ok_or_else(|| bad("give name"))?;
         let region = query.take("region");
         let matches =
             |parameter: &Parameter| region.as_deref().is_none_or(|r| parameter.region == r);
-        let same = self.parameters.get(&*name).map(Vec::as_slice).unwrap_or_default();
+        let same = self.parameters.get(&name).map(Vec::as_slice).unwrap_or_default();
         single(same, matches, "several Regions have a parameter of this name; give region too")
     }
 
     /// Finds an item by `name`, or by `table`, `hash` and, if it has a sort key, `sort`; and, if
     /// several Regions have it, by `region`.
-    pub(crate) fn item(&self, query: &mut Query<'_>) -> Result<usize, Refusal> {
+    pub(crate) fn item(&self, query: &mut Query) -> Result<usize, Refusal> {
         let fields = ["name", "table", "hash", "sort"].map(|field| query.take(field));
         let region = query.take("region");
         let in_region = |item: &Item| region.as_deref().is_none_or(|region| item.region == region);

@@ -6,13 +6,25 @@ use hyper::StatusCode;
 
 use crate::refusal::Refusal;
 
-/// The fields of a query that were not taken yet.
-pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+/// What a plus sign in a query means. Some clients encode blanks as forms do, and others leave the
+/// plus signs of Base64 as they are, which URLs allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plus {
+    Literal,
+    Blank,
+}
 
-impl<'a> Query<'a> {
-    pub(crate) fn parse(query: &'a str) -> Result<Self, Refusal> {
-        let mut fields: Vec<(Cow<'_, str>, _)> = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+/// The fields of a query that were not taken yet.
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(crate) fn parse(query: &str, plus: Plus) -> Result<Self, Refusal> {
+        let mut fields: Vec<(String, String)> = Vec::new();
+        let query = match plus {
+            Plus::Literal => Cow::Owned(query.replace('+', "%2B")),
+            Plus::Blank => Cow::Borrowed(query),
+        };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
             if fields.iter().any(|(other, _)| *other == name) {
                 return Err(bad(format!("{name} is given twice")));
             }
@@ -21,7 +33,7 @@ impl<'a> Query<'a> {
         Ok(Self(fields))
     }
 
-    pub(crate) fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let index = self.0.iter().position(|(other, _)| other == name)?;
         Some(self.0.swap_remove(index).1)
     }

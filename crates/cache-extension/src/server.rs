@@ -13,8 +13,10 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::api::Api;
+use crate::connections::{Connection, Connections};
 
-/// Concurrent connections. Others wait until one closes.
+/// Concurrent connections. For another one, the one that is idle for longest is closed; while none is
+/// idle, it waits.
 const MAX_CONNECTIONS: usize = 256;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 64;
@@ -48,17 +50,25 @@ impl Server {
     ///
     /// Connections have no time limit: after a freeze it would be over at once, and would close the
     /// function's connections just when it uses them again.
-    pub async fn serve(self, api: Api) {
-        let api = Arc::new(api);
+    pub async fn serve(self, api: impl Into<Arc<Api>>) {
+        let api = api.into();
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let connections = Arc::new(Connections::default());
         loop {
-            let permit = Arc::clone(&permits).acquire_owned().await;
             match self.0.accept().await {
                 Ok((stream, _)) => {
+                    if permits.available_permits() == 0 {
+                        connections.close_idle();
+                    }
+                    let permit = Arc::clone(&permits).acquire_owned().await;
+                    let connection = connections.open();
                     let api = Arc::clone(&api);
                     tokio::spawn(async move {
-                        answer(stream, &api).await;
-                        drop(permit);
+                        tokio::select! {
+                            () = answer(stream, &api, &connection) => {}
+                            () = connection.is_closed() => {}
+                        }
+                        drop((connection, permit));
                     });
                 }
                 Err(error) => {
@@ -70,11 +80,13 @@ impl Server {
     }
 }
 
-async fn answer(stream: TcpStream, api: &Api) {
+async fn answer(stream: TcpStream, api: &Api, connection: &Connection) {
     // Small answers should not wait for the acknowledgement of the previous one.
     let _ = stream.set_nodelay(true);
-    let service =
-        service_fn(|request| async move { Ok::<_, Infallible>(api.answer(&request).await) });
+    let service = service_fn(|request| async move {
+        let _busy = connection.begin();
+        Ok::<_, Infallible>(api.answer(&request).await)
+    });
     let mut http = http1::Builder::new();
     http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
     // Fails if the client is gone or does not send HTTP, which hyper has answered.

@@ -1,18 +1,26 @@
 //! The extension's settings, from the environment variables of its function.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dynamodb_cache::TableName;
 use record_telemetry::Variables;
 
+use crate::aws::Timeouts;
+use crate::aws_paths::AwsPathSettings;
 use crate::shared::SharedTable;
 
+const DEFAULT_CONFIG: &str = "/var/task/config.yaml";
 const MIN_TTL: Duration = Duration::from_secs(1);
 const DEFAULT_TTL: Duration = Duration::from_mins(5);
 const DEFAULT_STALE_IF_ERROR: Duration = Duration::from_hours(1);
 const DEFAULT_PORT: u16 = 3000;
 
+/// A TLS handshake takes some of it.
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+
+const TIMEOUT: &str = "CACHE_EXTENSION_TIMEOUT";
+const ATTEMPT_TIMEOUT: &str = "CACHE_EXTENSION_ATTEMPT_TIMEOUT";
 const TTL: &str = "CACHE_EXTENSION_TTL";
 const TIMEOUT_IN_MINUTES: &str = "CACHE_TIMEOUT_IN_MINUTES";
 const SHARED_TABLE: &str = "CACHE_EXTENSION_SHARED_TABLE";
@@ -30,15 +38,25 @@ pub struct Settings {
     pub ttl: Duration,
     /// How long an expired value is used while it cannot be reloaded.
     pub stale_if_error: Duration,
+    /// Time limits of requests to AWS.
+    pub timeouts: Timeouts,
     /// Whether all values are loaded before the first invocation.
     pub init_startup: bool,
     /// Whether requests must send the function's session token.
     pub require_token: bool,
     /// The table that all execution environments share, if there is one.
     pub shared_table: Option<SharedTable>,
+    /// Settings of the paths of AWS's extension.
+    pub aws_paths: AwsPathSettings,
 }
 
 impl Settings {
+    /// Returns `true` if the configuration file may be missing: the default one.
+    #[must_use]
+    pub fn config_is_optional(&self) -> bool {
+        self.config == Path::new(DEFAULT_CONFIG)
+    }
+
     /// Reads the settings. `None` if a variable is missing or has a bad value, which `variables`
     /// then reports.
     pub fn read(variables: &mut Variables) -> Option<Self> {
@@ -58,6 +76,7 @@ impl Settings {
             "How long expired values are used while they cannot be reloaded (default: 1h)",
             |text| humantime::parse_duration(text).map_err(|_| "expected a time such as 30s or 1h"),
         );
+        let timeouts = read_timeouts(variables);
         let init_startup = variables.flag(
             "CACHE_EXTENSION_INIT_STARTUP",
             "Load all values before the first invocation",
@@ -69,13 +88,15 @@ impl Settings {
             true,
         );
         Some(Self {
-            config: config.unwrap_or_else(|| "/var/task/config.yaml".into()),
+            config: config.unwrap_or_else(|| DEFAULT_CONFIG.into()),
             port,
             ttl,
             stale_if_error: stale_if_error.unwrap_or(DEFAULT_STALE_IF_ERROR),
+            timeouts,
             init_startup,
             require_token,
             shared_table: read_shared_table(variables),
+            aws_paths: AwsPathSettings::read(variables),
         })
     }
 }
@@ -97,6 +118,33 @@ fn read_ttl(variables: &mut Variables) -> Duration {
         variables.reject(TIMEOUT_IN_MINUTES, format_args!("may not be set beside {TTL}"));
     }
     given.or(minutes).unwrap_or(DEFAULT_TTL)
+}
+
+fn read_timeouts(variables: &mut Variables) -> Timeouts {
+    let defaults = Timeouts::default();
+    let total = variables.optional_with(
+        TIMEOUT,
+        "Time limit of a request to AWS with its retries, such as 800ms or 5s (default: 5s)",
+        parse_timeout,
+    );
+    let attempt = variables.optional_with(
+        ATTEMPT_TIMEOUT,
+        "Time limit of each attempt (default: 2s, or two fifths of the other limit)",
+        parse_timeout,
+    );
+    let total = total.unwrap_or(defaults.total);
+    let attempt = attempt.unwrap_or(defaults.attempt.min(total * 2 / 5));
+    if attempt > total {
+        variables.reject(ATTEMPT_TIMEOUT, format_args!("may not exceed {TIMEOUT}"));
+    }
+    Timeouts { total, attempt }
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, &'static str> {
+    match humantime::parse_duration(text) {
+        Ok(timeout) if timeout >= MIN_TIMEOUT => Ok(timeout),
+        _ => Err("expected a time from 100ms, such as 800ms or 5s"),
+    }
 }
 
 fn read_shared_table(variables: &mut Variables) -> Option<SharedTable> {
@@ -162,11 +210,21 @@ mod tests {
             TTL,
             TIMEOUT_IN_MINUTES,
             "CACHE_EXTENSION_STALE_IF_ERROR",
+            TIMEOUT,
+            ATTEMPT_TIMEOUT,
             "CACHE_EXTENSION_INIT_STARTUP",
             "CACHE_EXTENSION_REQUIRE_TOKEN",
             SHARED_TABLE,
             SHARED_TABLE_KEY,
             "CACHE_EXTENSION_SHARE_SECRETS",
+            "PARAMETERS_SECRETS_EXTENSION_CACHE_ENABLED",
+            "PARAMETERS_SECRETS_EXTENSION_CACHE_SIZE",
+            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
+            "PARAMETERS_SECRETS_EXTENSION_MAX_CONNECTIONS",
+            "SSM_PARAMETER_STORE_TTL",
+            "SECRETS_MANAGER_TTL",
+            "SSM_PARAMETER_STORE_TIMEOUT_MILLIS",
+            "SECRETS_MANAGER_TIMEOUT_MILLIS",
         ];
         assert_eq!(read(names.map(|name| (name, ""))), read([]));
     }
@@ -181,6 +239,8 @@ mod tests {
             ("CACHE_EXTENSION_PORT", "0", "from 1 to 65535"),
             ("CACHE_EXTENSION_REQUIRE_TOKEN", "maybe", "true or false"),
             ("CACHE_EXTENSION_STALE_IF_ERROR", "long", "30s or 1h"),
+            (TIMEOUT, "99ms", "from 100ms"),
+            (ATTEMPT_TIMEOUT, "soon", "from 100ms"),
             (SHARED_TABLE, "a/b", "3 to 255 letters"),
         ];
         for (name, value, allowed) in cases {
@@ -189,6 +249,20 @@ mod tests {
                 assert!(error.contains(part), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn an_attempt_takes_two_fifths_of_a_short_time_limit() {
+        let millis = |pairs: &[(&'static str, &str)]| {
+            let read = Variables::from_pairs(pairs.iter().copied()).read(Settings::read).unwrap();
+            (read.timeouts.total.as_millis(), read.timeouts.attempt.as_millis())
+        };
+        assert_eq!(millis(&[]), (5000, 2000));
+        assert_eq!(millis(&[(TIMEOUT, "1s")]), (1000, 400));
+        assert_eq!(millis(&[(TIMEOUT, "9s")]), (9000, 2000));
+        assert_eq!(millis(&[(TIMEOUT, "1s"), (ATTEMPT_TIMEOUT, "900ms")]), (1000, 900));
+        let error = read([(ATTEMPT_TIMEOUT, "6s")]).unwrap_err();
+        assert!(error.contains("may not exceed CACHE_EXTENSION_TIMEOUT"), "{error}");
     }
 
     #[test]

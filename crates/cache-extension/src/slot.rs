@@ -5,15 +5,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use crate::entry::Entry;
 use crate::upstream::{Freshness, Load, LoadError};
 use crate::value::{Loaded, Value};
-use dynamodb_cache::Timestamp;
+use dynamodb_cache::{Clock, Timestamp};
 
 /// After a failed load, requests get the present value or the error for this time, so that they do
 /// not all wait for a service that is down.
 pub const RETRY_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a request waits for a load if there is a stale value that may be used.
+const STALE_WAIT: Duration = Duration::from_millis(200);
 
 /// The age at which a value is reloaded in the background: three quarters of its time-to-live.
 pub(crate) fn refresh_after(ttl: Duration) -> Duration {
@@ -47,11 +51,14 @@ pub(crate) type Outcome = Result<Answer, LoadError>;
 
 /// A load in flight.
 #[derive(Debug, Clone)]
-pub(crate) struct Flight(watch::Receiver<Option<Outcome>>);
+pub(crate) struct Flight {
+    outcome: watch::Receiver<Option<Outcome>>,
+    started: Instant,
+}
 
 impl Flight {
     pub(crate) async fn result(mut self) -> Outcome {
-        match self.0.wait_for(Option::is_some).await {
+        match self.outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().expect("the outcome was waited for"),
             Err(_) => Err(LoadError::Unavailable("the load was cancelled".to_owned())),
         }
@@ -59,21 +66,24 @@ impl Flight {
 
     /// Returns `true` if the loading task is gone without a result.
     fn is_lost(&self) -> bool {
-        self.0.has_changed().is_err()
+        self.outcome.has_changed().is_err()
     }
 }
 
 /// The duty to load a value.
 #[derive(Debug)]
-pub(crate) struct Lead(watch::Sender<Option<Outcome>>);
+pub(crate) struct Lead {
+    outcome: watch::Sender<Option<Outcome>>,
+    started: Instant,
+}
 
 impl Lead {
     pub(crate) fn flight(&self) -> Flight {
-        Flight(self.0.subscribe())
+        Flight { outcome: self.outcome.subscribe(), started: self.started }
     }
 
     fn finish(self, outcome: Outcome) {
-        self.0.send_replace(Some(outcome));
+        self.outcome.send_replace(Some(outcome));
     }
 }
 
@@ -141,6 +151,23 @@ impl Slot {
         }
     }
 
+    /// Waits for a load; if there is a stale value that may be used, not for long.
+    pub(crate) async fn wait(
+        &self,
+        flight: Flight,
+        freshness: Freshness,
+        clock: &dyn Clock,
+    ) -> Outcome {
+        if freshness == Freshness::Cached && self.stale(clock.now()).is_some() {
+            let outcome = timeout_at(flight.started + STALE_WAIT, flight.clone().result()).await;
+            let stale = || self.stale(clock.now()).map(Ok);
+            if let Some(outcome) = outcome.ok().or_else(stale) {
+                return outcome;
+            }
+        }
+        flight.result().await
+    }
+
     /// Returns the load in flight, or the duty to start one if the value was never loaded.
     pub(crate) fn fill(&self) -> Option<Next> {
         let mut state = self.lock();
@@ -161,6 +188,26 @@ impl Slot {
         let is_due = state.cached.as_ref().is_none_or(is_due);
         (is_due && state.was_requested && !state.failed_lately(now))
             .then(|| Next::Lead(state.lead()))
+    }
+
+    /// Returns the duty to load the value together with another one, if it was requested and is due.
+    pub(crate) fn join_load(&self, now: Timestamp) -> Option<Lead> {
+        match self.refresh(now)? {
+            Next::Lead(lead) => Some(lead),
+            Next::Join(_) | Next::Done(_) => None,
+        }
+    }
+
+    /// Returns the expired value, if it may be used until it is reloaded.
+    fn stale(&self, now: Timestamp) -> Option<Answer> {
+        let state = self.lock();
+        let is_usable = match &state.failed {
+            None | Some(Failed { error: LoadError::Unavailable(_), .. }) => true,
+            Some(_) => false,
+        };
+        let limit = self.entry.ttl.saturating_add(self.stale_if_error);
+        let cached = state.cached.as_ref().filter(|cached| is_usable && cached.age(now) < limit)?;
+        Some(cached.answer(now, self.entry.ttl))
     }
 
     /// Finishes a load.
@@ -225,7 +272,7 @@ impl State {
     }
 
     fn lead(&mut self) -> Lead {
-        let lead = Lead(watch::Sender::new(None));
+        let lead = Lead { outcome: watch::Sender::new(None), started: Instant::now() };
         self.flight = Some(lead.flight());
         lead
     }

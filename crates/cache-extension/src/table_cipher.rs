@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_outcome::{Failure, Service};
@@ -53,6 +54,10 @@ pub(crate) enum CipherError {
     Message(#[from] esdk_message::Error),
     #[error("the item is not this table's value for the key")]
     ForeignItem,
+    #[error("the value is {age:?} old, which is more than its time-to-live")]
+    TooOld { age: Duration },
+    #[error("the value is from the future; check the clocks")]
+    FromTheFuture,
 }
 
 impl TableCipher {

@@ -10,11 +10,13 @@ use crate::value::Loaded;
 
 /// Most parameters of one request: the limit of GetParameters.
 pub(crate) const PARAMETERS_AT_ONCE: usize = 10;
+/// Most items of one request: the limit of BatchGetItem.
+pub(crate) const ITEMS_AT_ONCE: usize = 100;
 
 /// A source of values.
 pub trait Upstream: Send + Sync + fmt::Debug {
-    /// Loads up to ten parameters of one Region, or one item. The results are in the order of the
-    /// requests.
+    /// Loads up to ten parameters of one Region, or up to a hundred items of one Region. The results are
+    /// in the order of the requests.
     fn load<'a>(&'a self, batch: &'a [Request]) -> BoxFuture<'a, Vec<Load>>;
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use aws_config::BehaviorVersion;
 use aws_sdk_ssm::config::{Credentials, SharedCredentialsProvider};
 use cache_extension::{
     Aws, Entry, Freshness, Item, KeyAttribute, KeyValue, Kind, Load, LoadError, Parameter,
-    Request as Wanted, Source, Upstream,
+    Request as Wanted, Source, Timeouts, Upstream,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -36,9 +37,16 @@ type Call = (String, String, Value);
 struct Service {
     script: Mutex<VecDeque<Behaviour>>,
     calls: Mutex<Vec<Call>>,
+    /// Requests that are being answered, and the most of them at a time.
+    at_once: AtomicUsize,
+    most_at_once: AtomicUsize,
 }
 
 impl Service {
+    fn most_at_once(&self) -> usize {
+        self.most_at_once.load(SeqCst)
+    }
+
     async fn answer(
         &self,
         request: Request<Incoming>,
@@ -49,6 +57,10 @@ impl Service {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let content = serde_json::from_slice(&body).unwrap();
         self.calls.lock().unwrap().push((region, operation, content));
+        let at_once = self.at_once.fetch_add(1, SeqCst) + 1;
+        self.most_at_once.fetch_max(at_once, SeqCst);
+        tokio::task::yield_now().await;
+        self.at_once.fetch_sub(1, SeqCst);
         let behaviour = self.script.lock().unwrap().pop_front().unwrap();
         match behaviour {
             Behaviour::Silence => std::future::pending().await,
@@ -77,7 +89,7 @@ async fn started(requests: &[Wanted], script: Vec<Behaviour>) -> (Aws, Arc<Servi
         }
     });
     let credentials = Credentials::new("id", "secret", None, None, "test");
-    let config = cache_extension::aws_config().await;
+    let config = cache_extension::aws_config(Timeouts::default()).await;
     let config = config
         .to_builder()
         .behavior_version(BehaviorVersion::latest())
@@ -164,9 +176,10 @@ async fn one_parameter_that_is_refused_takes_no_other_with_it() {
         error(400, "AccessDeniedException"),
         answer(&[found("a", "String", "1")]),
         error(400, "AccessDeniedException"),
+        error(400, "AccessDeniedException"),
     ];
     let (loads, calls) = load(&["a", "b"], script).await;
-    assert_eq!(calls.len(), 3);
+    assert_eq!(calls.len(), 4, "the one that is refused is asked for twice");
     let refused = loads.iter().filter(|load| matches!(load, Err(LoadError::Refused(_)))).count();
     assert_eq!(refused, 1);
 }
@@ -224,4 +237,63 @@ async fn an_item_is_asked_for_by_its_typed_key() {
     let (region, operation, content) = service.calls.lock().unwrap()[0].clone();
     assert_eq!((region.as_str(), operation.as_str()), ("us-east-1", "GetItem"));
     assert_eq!(content["Key"], json!({ "h": { "N": "7" }, "s": { "B": "AQ==" } }));
+}
+
+#[tokio::test]
+async fn what_is_refused_once_or_skewed_is_asked_for_again() {
+    for code in ["AccessDeniedException", "RequestExpired", "ExpiredTokenException"] {
+        let script = vec![error(400, code), answer(&[found("a", "String", "1")])];
+        let (loads, calls) = load(&["a"], script).await;
+        assert_eq!((body(&loads[0]), calls.len()), ("1", 2), "{code}");
+    }
+    let found = answer(&[found("a", "String", "1"), found("b", "String", "2")]);
+    let script = vec![error(400, "RequestExpired"), found];
+    let (loads, calls) = load(&["a", "b"], script).await;
+    assert_eq!((body(&loads[1]), calls.len()), ("2", 2), "the others are not asked for one by one");
+}
+
+fn item(table: &str, number: &str) -> Wanted {
+    let hash = KeyAttribute { name: "h".to_owned(), value: KeyValue::Number(number.to_owned()) };
+    let (region, table) = ("us-east-1".to_owned(), table.to_owned());
+    wanted(Source::Item(Item { region, table, hash, sort: None }))
+}
+
+fn stored(number: &str) -> Value {
+    json!({ "h": { "N": number }, "x": { "S": number } })
+}
+
+#[tokio::test]
+async fn items_are_asked_for_together_and_told_apart() {
+    let requests = [item("t", "1"), item("u", "1"), item("t", "007"), item("t", "9")];
+    let batch = json!({
+        "Responses": { "u": [stored("1")], "t": [stored("7")] },
+        "UnprocessedKeys": { "t": { "Keys": [{ "h": { "N": "1" } }] } },
+    });
+    let rest = json!({ "Responses": { "t": [stored("1")] }, "UnprocessedKeys": {} });
+    let script = vec![
+        Behaviour::Answer(200, batch),
+        Behaviour::Answer(200, rest),
+        // Another form of the number, and one that is missing.
+        Behaviour::Answer(200, json!({ "Item": stored("7") })),
+        Behaviour::Answer(200, json!({})),
+    ];
+    let (aws, service) = started(&requests, script).await;
+    let loads = aws.load(&requests).await;
+    assert_eq!(body(&loads[0]), r#"{"h":1,"x":"1"}"#);
+    assert_eq!(body(&loads[1]), r#"{"h":1,"x":"1"}"#);
+    assert_eq!(loads[2..].iter().filter(|load| load.is_ok()).count(), 1);
+    let calls: Vec<_> =
+        service.calls.lock().unwrap().iter().map(|(_, operation, _)| operation.clone()).collect();
+    assert_eq!(calls, ["BatchGetItem", "BatchGetItem", "GetItem", "GetItem"]);
+}
+
+#[tokio::test]
+async fn without_the_permission_for_batches_items_are_asked_for_one_by_one() {
+    let requests: Vec<_> = (0..40).map(|number| item("t", &number.to_string())).collect();
+    let mut script = vec![error(400, "AccessDeniedException")];
+    script.extend((0..40).map(|_| Behaviour::Answer(200, json!({ "Item": stored("1") }))));
+    let (aws, service) = started(&requests, script).await;
+    assert!(aws.load(&requests).await.iter().all(Result::is_ok));
+    assert_eq!(service.calls.lock().unwrap().len(), 41);
+    assert!(service.most_at_once() <= 16, "{}", service.most_at_once());
 }

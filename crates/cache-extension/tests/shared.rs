@@ -1,7 +1,7 @@
 //! The table that execution environments share, in `fake-aws`.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,14 +26,16 @@ struct Service {
     /// The number of names in each request.
     requests: Mutex<Vec<usize>>,
     version: AtomicU64,
-    is_down: std::sync::atomic::AtomicBool,
+    is_down: AtomicBool,
+    is_slow: AtomicBool,
 }
 
 impl Upstream for Service {
     fn load<'a>(&'a self, batch: &'a [Request]) -> BoxFuture<'a, Vec<Load>> {
         Box::pin(async {
             self.requests.lock().unwrap().push(batch.len());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            let slow = self.is_slow.load(Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(if slow { 60_000 } else { 20 })).await;
             if self.is_down.load(Ordering::Relaxed) {
                 return vec![Err(LoadError::Unavailable("down".to_owned())); batch.len()];
             }
@@ -43,7 +45,10 @@ impl Upstream for Service {
                     true => Kind::Secret,
                     false => Kind::Plain,
                 };
-                let body = format!("marked {} {version}", name(request)).into();
+                let body = match name(request) {
+                    "large" => "x".repeat(500_000).into(),
+                    name => format!("marked {name} {version}").into(),
+                };
                 Ok(Value { kind, body }.into())
             };
             batch.iter().map(value).collect()
@@ -123,7 +128,7 @@ async fn a_hundred_cold_starts_load_a_value_once() {
     for values in join_all(cold_starts).await {
         assert_eq!(values, ["marked a 0", "marked b 0"]);
     }
-    assert_eq!(fleet.requests(), [1, 1]);
+    assert_eq!(fleet.requests(), [2]);
 }
 
 #[tokio::test]
@@ -137,7 +142,7 @@ async fn a_batch_is_one_read_and_one_decryption() {
     assert_eq!(values, ["marked c 0", "marked a 0", "marked b 0"]);
     assert_eq!(fleet.calls(Operation::Decrypt) - before, 1);
     assert_eq!(fleet.calls(Operation::BatchGetItem) - reads, 1);
-    assert_eq!(fleet.requests(), [1, 1, 1]);
+    assert_eq!(fleet.requests(), [3]);
 }
 
 #[tokio::test]
@@ -147,7 +152,7 @@ async fn nothing_in_the_table_can_be_read_and_secrets_are_not_in_it_unless_asked
         let values = load(&fleet.environment(false), &["secret-a", "b"], Freshness::Cached).await;
         assert_eq!(values, ["marked secret-a 0", "marked b 0"]);
     }
-    assert_eq!(fleet.requests(), [1, 1, 1], "the secret is loaded by each environment");
+    assert_eq!(fleet.requests(), [2, 1], "the secret is loaded by each environment");
     assert!(!fleet.content().contains("marked"), "{}", fleet.content());
     let items = fleet.aws.dynamodb().items(REGION, TABLE);
     let secret = items.iter().find(|item| format!("{item:?}").contains("secret-a")).unwrap();
@@ -155,7 +160,7 @@ async fn nothing_in_the_table_can_be_read_and_secrets_are_not_in_it_unless_asked
     for _ in 0..2 {
         load(&fleet.environment(true), &["secret-c"], Freshness::Cached).await;
     }
-    assert_eq!(fleet.requests().len(), 4);
+    assert_eq!(fleet.requests().len(), 3);
     assert!(!fleet.content().contains("marked"), "{}", fleet.content());
 }
 
@@ -206,7 +211,11 @@ async fn a_value_in_the_place_of_another_is_not_taken() {
     let fleet = Fleet::new().await;
     load(&fleet.environment(false), &["a", "b"], Freshness::Cached).await;
     let items = fleet.aws.dynamodb().items(REGION, TABLE);
-    let [a, b] = items.as_slice() else { panic!("{items:?}") };
+    let value = |name: &str| {
+        let name = format!("\"{name}\"");
+        items.iter().find(|item| item["id"]["S"].as_str().unwrap().contains(&name)).unwrap()
+    };
+    let (a, b) = (value("a"), value("b"));
     let text = |item: &fake_aws::Item, name: &str| {
         AttributeValue::S(item[name]["S"].as_str().unwrap().to_owned())
     };
@@ -217,4 +226,138 @@ async fn a_value_in_the_place_of_another_is_not_taken() {
     put.send().await.unwrap();
     let values = load(&fleet.environment(false), &["a", "b"], Freshness::Cached).await;
     assert_eq!(values, ["marked a 0", "marked b 0"]);
+}
+
+fn all_calls(fleet: &Fleet) -> u64 {
+    fleet.aws.faults().all_calls().values().map(|calls| calls.calls).sum()
+}
+
+#[tokio::test]
+async fn a_lone_cold_start_makes_four_calls_and_the_next_one_three() {
+    let fleet = Fleet::new().await;
+    let names: Vec<_> = (0..10).map(|number| format!("p{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let first = fleet.environment(false);
+    load(&first, &names, Freshness::Cached).await;
+    // The fourth is to Systems Manager.
+    assert_eq!((all_calls(&fleet), fleet.requests()), (3, vec![10]));
+    load(&fleet.environment(false), &names, Freshness::Cached).await;
+    assert_eq!((all_calls(&fleet), fleet.requests()), (6, vec![10]));
+    // A refresh needs no other data key.
+    fleet.clock.advance(TTL);
+    load(&first, &names, Freshness::Cached).await;
+    assert_eq!((all_calls(&fleet), fleet.requests()), (9, vec![10, 10]));
+}
+
+#[tokio::test]
+async fn an_environment_that_dies_while_it_loads_holds_the_others_up_for_a_few_seconds() {
+    let fleet = Fleet::new().await;
+    let dying = fleet.environment(false);
+    fleet.service.is_slow.store(true, Ordering::Relaxed);
+    let died = tokio::time::timeout(
+        Duration::from_millis(500),
+        load(&dying, &["a", "b"], Freshness::Cached),
+    );
+    assert!(died.await.is_err());
+    fleet.service.is_slow.store(false, Ordering::Relaxed);
+    let environments: Vec<_> = (0..5).map(|_| fleet.environment(false)).collect();
+    let all = environments.iter().map(|tier| load(tier, &["a", "b"], Freshness::Cached));
+    let clock = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        fleet.clock.advance(Duration::from_secs(4));
+    };
+    let (all, ()) = tokio::join!(join_all(all), clock);
+    assert!(all.into_iter().all(|values| values == ["marked a 0", "marked b 0"]));
+    assert_eq!(fleet.requests(), [2, 2], "one of the others loads");
+}
+
+#[tokio::test]
+async fn a_failed_load_lets_others_try_at_once() {
+    let fleet = Fleet::new().await;
+    fleet.service.is_down.store(true, Ordering::Relaxed);
+    let tier = fleet.environment(false);
+    assert!(tier.load(&wanted(&["a"], Freshness::Cached)).await[0].is_err());
+    fleet.service.is_down.store(false, Ordering::Relaxed);
+    assert_eq!(load(&fleet.environment(false), &["a"], Freshness::Cached).await, ["marked a 0"]);
+    assert_eq!(fleet.content().matches("marked").count(), 0);
+}
+
+/// Puts items back as they were, with an expiry in the far future.
+async fn put_back(fleet: &Fleet, items: &[fake_aws::Item]) {
+    let client = aws_sdk_dynamodb::Client::new(&fleet.config);
+    for item in items {
+        let mut put = client.put_item().table_name(TABLE);
+        for (name, value) in item.iter().filter(|(name, _)| *name != "expires_at") {
+            put = put.item(name, AttributeValue::S(value["S"].as_str().unwrap_or("0").to_owned()));
+        }
+        put.item("expires_at", AttributeValue::N("9999999999".to_owned())).send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn whoever_writes_to_the_table_cannot_pin_an_old_value() {
+    let fleet = Fleet::new().await;
+    let tier = fleet.environment(false);
+    load(&tier, &["a", "b"], Freshness::Cached).await;
+    let old = fleet.aws.dynamodb().items(REGION, TABLE);
+    fleet.service.version.store(1, Ordering::Relaxed);
+    fleet.clock.advance(TTL);
+    for environment in [&fleet.environment(false), &tier] {
+        put_back(&fleet, &old).await;
+        let values = load(environment, &["a", "b"], Freshness::Cached).await;
+        assert_eq!(values, ["marked a 1", "marked b 1"]);
+        // The old ones were replaced.
+        let requests = fleet.requests().len();
+        let values = load(&fleet.environment(false), &["a", "b"], Freshness::Cached).await;
+        assert_eq!(values, ["marked a 1", "marked b 1"]);
+        assert_eq!(fleet.requests().len(), requests);
+    }
+}
+
+#[tokio::test]
+async fn a_value_from_the_future_is_refused_and_replaced() {
+    let fleet = Fleet::new().await;
+    let ahead = Arc::new(ManualClock::default());
+    ahead.advance(Duration::from_secs(120));
+    let table = SharedTable {
+        name: TABLE.parse().unwrap(),
+        kms_key: "alias/shared".to_owned(),
+        with_secrets: false,
+    };
+    let service = Arc::clone(&fleet.service) as Arc<dyn Upstream>;
+    let ahead = SharedTier::new(service, table, &fleet.config, ahead);
+    load(&ahead, &["a"], Freshness::Cached).await;
+    fleet.service.version.store(1, Ordering::Relaxed);
+    assert_eq!(load(&fleet.environment(false), &["a"], Freshness::Cached).await, ["marked a 1"]);
+    assert_eq!(load(&fleet.environment(false), &["a"], Freshness::Cached).await, ["marked a 1"]);
+    assert_eq!(fleet.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_used_costs_one_call_and_no_waiting() {
+    let fleet = Fleet::new().await;
+    fleet.aws.faults().inject(Rule::new(Fault::AccessDenied).service(AwsService::Kms));
+    let tier = fleet.environment(false);
+    for _ in 0..5 {
+        assert_eq!(load(&tier, &["a"], Freshness::Cached).await, ["marked a 0"]);
+    }
+    assert_eq!(fleet.calls(Operation::GenerateDataKey), 1);
+    assert_eq!(fleet.calls(Operation::PutItem), 1);
+    assert_eq!(fleet.aws.dynamodb().items(REGION, TABLE).len(), 0, "the mark was removed");
+}
+
+#[tokio::test]
+async fn a_value_that_lives_for_a_second_or_is_too_large_is_not_shared() {
+    let fleet = Fleet::new().await;
+    let mut short = wanted(&["a"], Freshness::Cached);
+    short[0].ttl = Duration::from_secs(1);
+    for _ in 0..2 {
+        assert!(fleet.environment(false).load(&short).await[0].is_ok());
+    }
+    assert_eq!((fleet.requests().len(), all_calls(&fleet)), (2, 0));
+    for _ in 0..2 {
+        let values = load(&fleet.environment(false), &["large", "b"], Freshness::Cached).await;
+        assert_eq!((values[0].len(), values[1].as_str()), (500_000, "marked b 0"));
+    }
+    assert_eq!(fleet.requests()[2..], [2, 1]);
 }

@@ -164,7 +164,7 @@ impl Worker {
 
     fn accept(&mut self, pending: PendingDelivery) {
         if !self.has_entries() {
-            self.silence.begin();
+            self.silence.resume();
         }
         if pending.entry.unordered {
             return self.make_ready(pending);
@@ -249,6 +249,7 @@ impl Worker {
     }
 
     fn settle(&mut self, Response { mut entries, generation, result }: Response) {
+        self.silence.responded();
         entries.iter_mut().for_each(|pending| pending.attempts += 1);
         match result {
             Ok(results) if results.len() == entries.len() => {

@@ -82,8 +82,9 @@ pub struct Delivery {
 pub struct DeliveryError {
     /// Kinesis's error code. Without one: the name of the cause, such as `Timeout` or `Refused`;
     /// `InvalidResponse`; `Expired` if the delivery timeout passed before the first attempt; `Silent` if
-    /// the Region acknowledged nothing and others needed the memory; `Stopped` if the pusher was stopped; `NotEncrypted` if the Region's key could not be used, so that the
-    /// message cannot be decrypted there.
+    /// the Region acknowledged nothing for a delivery timeout and others needed the memory; `Stopped` if
+    /// the pusher was stopped; `NotEncrypted` if the Region's key could not be used, so that the message
+    /// cannot be decrypted there.
     pub code: String,
     /// The reason in words, in lower case.
     pub reason: String,

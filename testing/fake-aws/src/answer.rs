@@ -3,6 +3,7 @@
 use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Bytes;
+use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 use crate::operation::Service;
@@ -65,11 +66,12 @@ impl ServiceError {
     }
 
     pub(crate) fn expired_token(service: Service) -> Self {
-        let code = match service {
-            Service::S3 => "ExpiredToken",
-            _ => "ExpiredTokenException",
+        let (status, code) = match service {
+            Service::S3 => (400, "ExpiredToken"),
+            Service::Lambda => (403, "ExpiredTokenException"),
+            _ => (400, "ExpiredTokenException"),
         };
-        Self::new(400, code, "The security token included in the request is expired")
+        Self::new(status, code, "The security token included in the request is expired")
     }
 
     pub(crate) fn expired_iterator() -> Self {
@@ -87,7 +89,7 @@ impl ServiceError {
     pub(crate) fn json(&self) -> Answer {
         let body = serde_json::json!({ "__type": self.code, "message": self.message });
         let mut answer = with_status(self.status, body.to_string());
-        let code = hyper::header::HeaderValue::from_static(self.code);
+        let code = HeaderValue::from_static(self.code);
         answer.headers_mut().insert("x-amzn-errortype", code);
         answer
     }
@@ -104,6 +106,14 @@ impl ServiceError {
 pub(crate) fn with_status(status: u16, body: impl Into<Bytes>) -> Answer {
     let builder = Response::builder().status(status);
     builder.body(Full::new(body.into())).expect("the status is a literal of this crate")
+}
+
+/// The page of a load balancer or proxy, not of AWS.
+pub(crate) fn html_page(status: u16) -> Answer {
+    let page = format!("<html><head><title>{status}</title></head><body>{status}</body></html>");
+    let mut answer = with_status(status, page);
+    answer.headers_mut().insert("content-type", HeaderValue::from_static("text/html"));
+    answer
 }
 
 pub(crate) fn json(value: &impl Serialize) -> Answer {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use crate::call::Call;
 use crate::lock;
@@ -31,6 +32,26 @@ pub enum Fault {
     Hang,
     /// The operation is carried out, and then the connection is reset without an answer.
     AnswerLost,
+    /// The operation is carried out and answered. Later calls on the same connection are not: it
+    /// stays open, and no answer comes.
+    Silence,
+    /// The operation is carried out, and the connection is reset after half of the answer.
+    CutAnswer,
+    /// The operation is carried out, and the answer comes in pieces of 64 bytes.
+    SlowAnswer {
+        /// Time before each piece.
+        pause: Duration,
+    },
+    /// A load balancer answers with a page of HTML, and the operation is not carried out.
+    HtmlPage {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// A proxy refuses a request with status 413 and a page of HTML. Smaller ones never have it.
+    TooLarge {
+        /// Maximum bytes of a body that the proxy lets through.
+        limit: usize,
+    },
     /// Some entries of a `PutRecords` fail with `ProvisionedThroughputExceededException`, or some
     /// requests of a `BatchWriteItem` or keys of a `BatchGetItem` are left unprocessed. Other
     /// operations never have it.
@@ -108,22 +129,23 @@ impl Rule {
         self
     }
 
-    fn befalls(&mut self, call: &Call, access_key: &str) -> bool {
+    fn befalls(&mut self, call: &Call, access_key: &str, bytes: usize) -> bool {
         let signed = self.access_key.as_ref().is_none_or(|id| id == access_key);
-        let befalls = signed && self.covers(call) && self.left != Some(0) && self.draw();
+        let befalls = signed && self.covers(call, bytes) && self.left != Some(0) && self.draw();
         if befalls && let Some(left) = &mut self.left {
             *left -= 1;
         }
         befalls
     }
 
-    fn covers(&self, call: &Call) -> bool {
+    fn covers(&self, call: &Call, bytes: usize) -> bool {
         let possible = match self.fault {
             Fault::Partial { .. } => matches!(
                 call.operation,
                 Operation::PutRecords | Operation::BatchGetItem | Operation::BatchWriteItem
             ),
             Fault::ExpiredIterator => call.operation == Operation::GetRecords,
+            Fault::TooLarge { limit } => bytes > limit,
             _ => true,
         };
         possible
@@ -198,12 +220,12 @@ impl Faults {
         calls.map(|(call, calls)| ((call.region.clone(), call.operation), *calls)).collect()
     }
 
-    /// Counts a call, and says what befalls it.
-    pub(crate) fn befall(&self, call: &Call, access_key: &str) -> Option<Fault> {
+    /// Counts a call with a body of so many bytes, and says what befalls it.
+    pub(crate) fn befall(&self, call: &Call, access_key: &str, bytes: usize) -> Option<Fault> {
         let mut state = lock(&self.0);
         let mut rules = state.rules.iter_mut();
         let fault =
-            rules.find_map(|(_, rule)| rule.befalls(call, access_key).then_some(rule.fault));
+            rules.find_map(|(_, rule)| rule.befalls(call, access_key, bytes).then_some(rule.fault));
         let calls = state.calls.entry(call.clone()).or_default();
         calls.calls += 1;
         calls.faults += u64::from(fault.is_some());

@@ -5,19 +5,22 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use http_body_util::BodyExt;
-use hyper::Request;
 use hyper::body::{Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::answer::{Answer, ServiceError};
+use crate::answer::{Answer, ServiceError, html_page};
 use crate::call::{Call, access_key};
 use crate::clock::Clock;
+use crate::connections::{Connection, Connections};
+use crate::credentials::{self, CredentialsIssuer};
 use crate::dynamodb::DynamoDb;
+use crate::extensions_api::{self, ExtensionsApi};
 use crate::faults::{Fault, Faults};
 use crate::kinesis::Kinesis;
 use crate::kms;
@@ -25,6 +28,7 @@ use crate::lambda::Lambda;
 use crate::operation::Operation;
 use crate::runtime_api::{self, RuntimeApi};
 use crate::s3::S3;
+use crate::transmission::{self, AnswerBody};
 
 /// A server on loopback, until it is dropped. Dropping it breaks its connections.
 #[derive(Debug)]
@@ -74,6 +78,34 @@ impl FakeAws {
         self.services.clock.skew(seconds);
     }
 
+    /// Lets all open connections go silent: no call on them is answered any more, but they stay open. New
+    /// connections work.
+    pub fn silence_connections(&self) {
+        self.services.connections.silence();
+    }
+
+    /// Resets all open connections. New ones work.
+    pub fn break_connections(&self) {
+        self.services.connections.break_all();
+    }
+
+    /// Returns the endpoint of temporary credentials, for `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
+    #[must_use]
+    pub fn credentials_url(&self) -> String {
+        format!("{}{}", self.url, credentials::PATH)
+    }
+
+    /// Ends all credentials that the endpoint has handed out. It hands out no more until
+    /// [`renew_credentials`](Self::renew_credentials).
+    pub fn expire_credentials(&self) {
+        self.services.credentials.expire();
+    }
+
+    /// Lets the endpoint hand out credentials again.
+    pub fn renew_credentials(&self) {
+        self.services.credentials.renew();
+    }
+
     /// The streams.
     #[must_use]
     pub fn kinesis(&self) -> &Kinesis {
@@ -103,6 +135,12 @@ impl FakeAws {
     pub fn runtime_api(&self) -> &RuntimeApi {
         &self.services.runtime_api
     }
+
+    /// The invocations that a Lambda extension hears of.
+    #[must_use]
+    pub fn extensions_api(&self) -> &ExtensionsApi {
+        &self.services.extensions_api
+    }
 }
 
 impl Drop for FakeAws {
@@ -127,9 +165,14 @@ async fn accept(listener: TcpListener, services: Arc<Services>) {
 async fn serve(stream: TcpStream, services: Arc<Services>) {
     // A small answer is not to wait for the client's acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| services.answer(request));
+    let client = services.connections.open();
+    let service = service_fn(|request| services.answer(request, &client));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    if (&mut connection).await.is_err() {
+    let is_broken = tokio::select! {
+        served = &mut connection => served.is_err(),
+        () = client.broken() => true,
+    };
+    if is_broken {
         // Closing then sends a reset. It fails only if the connection is gone already.
         let _ = connection.into_parts().io.into_inner().set_zero_linger();
     }
@@ -138,43 +181,68 @@ async fn serve(stream: TcpStream, services: Arc<Services>) {
 #[derive(Debug)]
 struct Services {
     clock: Clock,
+    connections: Connections,
+    credentials: CredentialsIssuer,
     faults: Faults,
     kinesis: Kinesis,
     dynamodb: DynamoDb,
     s3: S3,
     lambda: Lambda,
     runtime_api: RuntimeApi,
+    extensions_api: ExtensionsApi,
 }
 
 impl Services {
     fn new() -> Self {
         Self {
             clock: Clock::default(),
+            connections: Connections::default(),
+            credentials: CredentialsIssuer::default(),
             faults: Faults::default(),
             kinesis: Kinesis::default(),
             dynamodb: DynamoDb::default(),
             s3: S3::default(),
             lambda: Lambda::default(),
             runtime_api: RuntimeApi::new(),
+            extensions_api: ExtensionsApi::default(),
         }
     }
 
     /// An error resets the connection.
-    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, io::Error> {
-        let mut answer = self.answer_undated(request).await?;
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        client: &Connection,
+    ) -> Result<Response<AnswerBody>, io::Error> {
+        let mut answer = self.answer_undated(request, client).await?;
         answer.headers_mut().insert(hyper::header::DATE, self.clock.date());
         Ok(answer)
     }
 
-    async fn answer_undated(&self, request: Request<Incoming>) -> Result<Answer, io::Error> {
+    async fn answer_undated(
+        &self,
+        request: Request<Incoming>,
+        client: &Connection,
+    ) -> Result<Response<AnswerBody>, io::Error> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        if let Some(path) = head.uri.path().strip_prefix(runtime_api::PREFIX) {
-            return Ok(self.runtime_api.answer(&head.method, path, &body).await);
+        if client.is_silent() {
+            std::future::pending::<()>().await;
+        }
+        let path = head.uri.path();
+        if let Some(path) = path.strip_prefix(runtime_api::PREFIX) {
+            let answer = self.runtime_api.answer(&head.method, path, &body).await;
+            return Ok(transmission::whole(answer));
+        }
+        if let Some(path) = path.strip_prefix(extensions_api::PREFIX) {
+            return Ok(transmission::whole(self.extensions_api.answer(path).await));
+        }
+        if path == credentials::PATH {
+            return Ok(transmission::whole(self.credentials.answer()));
         }
         match Call::of(&head) {
-            Ok(call) => self.answer_call(&call, &head, &body).await,
-            Err(error) => Ok(error.json()),
+            Ok(call) => self.answer_call(&call, &head, &body, client).await,
+            Err(error) => Ok(transmission::whole(error.json())),
         }
     }
 
@@ -183,27 +251,38 @@ impl Services {
         call: &Call,
         head: &Parts,
         body: &Bytes,
-    ) -> Result<Answer, io::Error> {
+        client: &Connection,
+    ) -> Result<Response<AnswerBody>, io::Error> {
         let service = call.operation.service();
-        if let Err(error) = self.clock.check(head, service) {
-            return Ok(error.answer(service));
+        let perform = || self.perform(call, head, body, 0);
+        let refused = self.clock.check(head, service).and(self.credentials.check(head, service));
+        if let Err(error) = refused {
+            return Ok(transmission::whole(error.answer(service)));
         }
-        match self.faults.befall(call, access_key(head)) {
-            None => Ok(self.perform(call, head, body, 0)),
-            Some(Fault::Partial { every }) => Ok(self.perform(call, head, body, every)),
-            Some(Fault::Throttle) => Ok(ServiceError::throttled(service).answer(service)),
-            Some(Fault::InternalError) => Ok(ServiceError::internal(service).answer(service)),
-            Some(Fault::Unavailable) => Ok(ServiceError::unavailable(service).answer(service)),
-            Some(Fault::AccessDenied) => Ok(ServiceError::access_denied(service).answer(service)),
-            Some(Fault::ExpiredToken) => Ok(ServiceError::expired_token(service).answer(service)),
-            Some(Fault::ExpiredIterator) => Ok(ServiceError::expired_iterator().answer(service)),
-            Some(Fault::Hang) => std::future::pending().await,
-            Some(Fault::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
-            Some(Fault::AnswerLost) => {
-                self.perform(call, head, body, 0);
-                Err(io::ErrorKind::ConnectionReset.into())
+        Ok(transmission::whole(match self.faults.befall(call, access_key(head), body.len()) {
+            None => perform(),
+            Some(Fault::Partial { every }) => self.perform(call, head, body, every),
+            Some(Fault::Throttle) => ServiceError::throttled(service).answer(service),
+            Some(Fault::InternalError) => ServiceError::internal(service).answer(service),
+            Some(Fault::Unavailable) => ServiceError::unavailable(service).answer(service),
+            Some(Fault::AccessDenied) => ServiceError::access_denied(service).answer(service),
+            Some(Fault::ExpiredToken) => ServiceError::expired_token(service).answer(service),
+            Some(Fault::ExpiredIterator) => ServiceError::expired_iterator().answer(service),
+            Some(Fault::HtmlPage { status }) => html_page(status),
+            Some(Fault::TooLarge { .. }) => html_page(413),
+            Some(Fault::CutAnswer) => return Ok(transmission::cut(perform())),
+            Some(Fault::SlowAnswer { pause }) => return Ok(transmission::slow(perform(), pause)),
+            Some(Fault::Silence) => {
+                client.go_silent();
+                perform()
             }
-        }
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Fault::AnswerLost) => {
+                perform();
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+        }))
     }
 
     /// `fail_every` is [`Fault::Partial`]'s.

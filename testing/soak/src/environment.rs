@@ -7,7 +7,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kms::config::{Credentials, SharedCredentialsProvider};
 use fake_aws::{FakeAws, KeyType, StreamSettings, kms_key_arn};
 use record_cipher::DecryptSettings;
-use record_consumer::{Consumer, DynamoDbTable, S3Quarantine};
+use record_consumer::{Consumer, DynamoDbTable, S3Quarantine, VersionFrom};
 
 /// The Regions. The KMS key of the first one generates the data keys.
 pub const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
@@ -17,6 +17,8 @@ pub const STREAM: &str = "records";
 pub const KEY_ALIAS: &str = "alias/records";
 /// Table of every Region, with the key attribute `id`.
 pub const TABLE: &str = "items";
+/// Attribute for the versions of items, if they have any.
+pub(crate) const VERSION: &str = "version";
 /// Quarantine of every Region.
 pub const BUCKET: &str = "quarantine";
 
@@ -50,18 +52,24 @@ impl Environment {
         }
     }
 
-    /// Returns a Region's consumer, with the function's defaults and a quarantine.
+    /// Returns a Region's consumer, with the function's defaults and a quarantine. With `versions`, the
+    /// sequence number is an item's version.
     ///
     /// # Errors
     /// The services do not answer.
-    pub async fn consumer(&self, region: &'static str) -> anyhow::Result<Consumer> {
+    pub async fn consumer(&self, region: &'static str, versions: bool) -> anyhow::Result<Consumer> {
         let config = self.config.clone().into_builder().region(Region::new(region)).build();
         let keys = vec![kms_key_arn(region, KEY_ALIAS).parse()?];
         let cipher = DecryptSettings::with_keys(keys).build(&config).await?;
         let table = DynamoDbTable::new(&config, TABLE)?;
         let key = table.key_attributes().await?;
         let quarantine = S3Quarantine::new(&config, &BUCKET.parse()?);
-        Ok(Consumer::builder(cipher, table, key).quarantine(quarantine).build()?)
+        let consumer = Consumer::builder(cipher, table, key).quarantine(quarantine);
+        let consumer = match versions {
+            true => consumer.version_attribute(VERSION).version_from(VersionFrom::SequenceNumber),
+            false => consumer,
+        };
+        Ok(consumer.build()?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The faults of a round. Each rule fails a limited number of calls, so that the faults end.
 
-use fake_aws::{Fault, Faults, Operation, Rule, RuleId, Service};
+use fake_aws::{FakeAws, Fault, Operation, Rule, RuleId, Service};
 use fastrand::Rng;
 
 use crate::environment::REGIONS;
@@ -12,25 +12,31 @@ pub(crate) struct FaultSchedule {
 }
 
 impl FaultSchedule {
-    pub(crate) fn inject(faults: &Faults, seed: u64) -> Self {
+    pub(crate) fn inject(aws: &FakeAws, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let inject = |rules: Vec<Rule>| rules.into_iter().map(|rule| faults.inject(rule)).collect();
+        aws.skew_clock(SKEWS[rng.usize(..SKEWS.len())]);
+        let inject =
+            |rules: Vec<Rule>| rules.into_iter().map(|rule| aws.faults().inject(rule)).collect();
         Self { outages: inject(outages(&mut rng)), others: inject(others(&mut rng)) }
     }
 
     /// Ends the outages when all records are pushed. The mapping's pauses double after each failure, so
     /// that its calls alone would take minutes to use up an outage.
-    pub(crate) fn end_outages(&mut self, faults: &Faults) {
-        self.outages.drain(..).for_each(|rule| faults.lift(rule));
+    pub(crate) fn end_outages(&mut self, aws: &FakeAws) {
+        self.outages.drain(..).for_each(|rule| aws.faults().lift(rule));
     }
 
-    pub(crate) fn lift(self, faults: &Faults) {
-        self.outages.into_iter().chain(self.others).for_each(|rule| faults.lift(rule));
+    pub(crate) fn lift(self, aws: &FakeAws) {
+        self.outages.into_iter().chain(self.others).for_each(|rule| aws.faults().lift(rule));
+        aws.skew_clock(0);
     }
 }
 
 const RETRYABLE: [Fault; 5] =
     [Fault::Throttle, Fault::InternalError, Fault::Unavailable, Fault::Reset, Fault::AnswerLost];
+
+/// Seconds by which AWS's clock is off, most often none.
+const SKEWS: [i64; 4] = [0, 0, -900, 900];
 
 /// Faults of each operation. PutRecords and KMS never hang: their timeouts are longer than a test may
 /// take.
@@ -44,6 +50,12 @@ const FAULTS: &[(Operation, &[Fault])] = &[
     (Operation::BatchWriteItem, &[Fault::Partial { every: 2 }, Fault::Hang]),
     (Operation::PutObject, &RETRYABLE),
     (Operation::PutObject, &[Fault::Hang]),
+    (Operation::PutRecords, &[Fault::ExpiredToken]),
+    (Operation::GenerateDataKey, &[Fault::ExpiredToken]),
+    (Operation::Decrypt, &[Fault::ExpiredToken]),
+    (Operation::BatchWriteItem, &[Fault::ExpiredToken]),
+    (Operation::PutItem, &[Fault::ExpiredToken]),
+    (Operation::PutItem, &RETRYABLE),
 ];
 
 fn others(rng: &mut Rng) -> Vec<Rule> {

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use crate::environment::{BUCKET, Environment, REGIONS, TABLE};
+use crate::environment::{BUCKET, Environment, REGIONS, TABLE, VERSION};
 use crate::samples::{Kind, Sample};
 
 /// Identifies a message by a hash of its bytes.
@@ -48,6 +48,8 @@ pub(crate) struct Pushed {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     seed: u64,
+    /// Whether items have versions.
+    versions: bool,
     entries: Vec<Entry>,
     /// Errors found in each Region's table.
     problems: [Vec<String>; REGIONS.len()],
@@ -74,8 +76,8 @@ pub(crate) struct Account {
 }
 
 impl Ledger {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, entries: Vec::new(), problems: Default::default() }
+    pub(crate) fn new(seed: u64, versions: bool) -> Self {
+        Self { seed, versions, entries: Vec::new(), problems: Default::default() }
     }
 
     /// Enters the records of a round. The tables must hold the items of this round and no others.
@@ -85,8 +87,12 @@ impl Ledger {
             let sample = Sample::new(self.seed, pushed.number);
             let mut is_written = [false; REGIONS.len()];
             for (region, items) in tables.iter_mut().enumerate() {
-                let item = items.remove(&sample.id());
+                let mut item = items.remove(&sample.id());
                 is_written[region] = item.is_some();
+                let version = item.as_mut().and_then(|item| item.as_object_mut()?.remove(VERSION));
+                if item.is_some() && version.is_some() != self.versions {
+                    self.problems[region].push(sample.problem("the item's version is not right"));
+                }
                 if item.is_some_and(|item| item != sample.item()) {
                     self.problems[region].push(sample.problem("the item is not what was pushed"));
                 }

@@ -35,6 +35,10 @@ struct Args {
     /// Maximum bytes of JSON in an aggregate; 0 turns aggregation off
     #[arg(long, default_value_t = 0)]
     aggregate_bytes: usize,
+
+    /// Write an item only if its sequence number is newer
+    #[arg(long)]
+    versions: bool,
 }
 
 #[tokio::main]
@@ -43,6 +47,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     let plan = Plan {
         aggregate_bytes: args.aggregate_bytes,
+        versions: args.versions,
         ..Plan::new(seed, args.records, args.faults)
     };
     let mut stdout = std::io::stdout();

@@ -25,6 +25,8 @@ pub struct Plan {
     pub shards: u64,
     /// Maximum records in an event.
     pub batch_size: usize,
+    /// Whether the consumer writes an item only if its sequence number is newer.
+    pub versions: bool,
 }
 
 impl Plan {
@@ -42,6 +44,7 @@ impl Plan {
             cache_max_messages: 100,
             shards: 4,
             batch_size: 100,
+            versions: false,
         }
     }
 
@@ -56,6 +59,7 @@ impl Plan {
             cache_max_messages: rng.u64(5..50),
             shards: rng.u64(1..4),
             batch_size: rng.usize(5..100),
+            versions: rng.bool(),
             ..Self::new(seed, rng.usize(200..400), true)
         }
     }

@@ -33,10 +33,11 @@ pub async fn run(plan: &Plan) -> anyhow::Result<RunReport> {
     let started = Instant::now();
     let environment = Environment::new(plan.shards).await?;
     let pushers = Pushers::new(plan, &environment).await?;
-    let consumers = try_join_all(REGIONS.map(|region| environment.consumer(region))).await?;
+    let consumers =
+        try_join_all(REGIONS.map(|region| environment.consumer(region, plan.versions))).await?;
     let run = Run { plan, environment, pushers, consumers };
     let mut report = RunReport::new(plan);
-    let mut ledger = Ledger::new(plan.seed);
+    let mut ledger = Ledger::new(plan.seed, plan.versions);
     for round in 0..plan.records.div_ceil(ROUND) {
         let (pushed, invocations) = run.round(round + 1).await?;
         ledger.enter(&run.environment, pushed);
@@ -65,20 +66,20 @@ impl Run<'_> {
     async fn round(&self, round: usize) -> anyhow::Result<(Vec<Pushed>, ByRegion)> {
         self.environment.empty(self.plan.shards);
         let records = self.prepare(numbers(round, self.plan.records)).await?;
-        let faults = self.environment.aws.faults();
+        let aws = &self.environment.aws;
         let mut schedule =
-            self.plan.faults.then(|| FaultSchedule::inject(faults, self.seed_of(&[round])));
+            self.plan.faults.then(|| FaultSchedule::inject(aws, self.seed_of(&[round])));
         let closed = CancellationToken::new();
         let push = async {
             let pushed = self.pushers.push(records).await;
-            schedule.iter_mut().for_each(|schedule| schedule.end_outages(faults));
+            schedule.iter_mut().for_each(|schedule| schedule.end_outages(aws));
             closed.cancel();
             pushed
         };
         let through = async { tokio::try_join!(push, self.consume(round, &closed)) };
         let through = timeout(ROUND_LIMIT, through).await;
         let (pushed, invocations) = through.context("records are delivered without end")??;
-        schedule.into_iter().for_each(|schedule| schedule.lift(faults));
+        schedule.into_iter().for_each(|schedule| schedule.lift(aws));
         self.check_all_done(&invocations)?;
         Ok((pushed, invocations))
     }

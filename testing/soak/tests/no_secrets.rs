@@ -135,7 +135,7 @@ impl Test {
         ];
         for rule in outages {
             // A new one has no data keys yet.
-            let consumer = self.environment.consumer(REGIONS[0]).await.unwrap();
+            let consumer = self.environment.consumer(REGIONS[0], false).await.unwrap();
             self.shown.debug(&consumer);
             let outage = rule.map(|rule| self.environment.aws.faults().inject(rule));
             self.deliver(&consumer, &messages).await;

@@ -154,6 +154,20 @@ async fn an_sts_that_cannot_be_reached() {
     assert_problem(&failure, Unavailable, text);
 }
 
+/// The SDK repeats a request to a container's endpoint, so that an attempt's time may end first.
+#[tokio::test]
+async fn a_container_endpoint_that_fails() {
+    for (status, class) in
+        [(500, Class::Retryable), (503, Class::Retryable), (403, Class::Operator)]
+    {
+        let endpoint = serve(answer(status, "text/plain", "", "SECRET")).await;
+        let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", endpoint.as_str())];
+        let failure = failure_in("[profile dev]\n", &[], &variables).await;
+        assert_eq!(failure.class(), class, "{status} {failure:?}");
+        assert!(!format!("{failure:?} {failure}").contains("SECRET"));
+    }
+}
+
 async fn role_failure(sts: &str) -> Failure {
     let profiles = format!(
         "[profile dev]\n{ROLE}\nsource_profile = keys\n[profile keys]\n\

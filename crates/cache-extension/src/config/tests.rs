@@ -48,11 +48,11 @@ fn the_demonstrations_own_file() {
 fn an_entry_can_have_its_own_ttl_and_an_item_its_own_region() {
     let entries = parsed(
         "parameters: [{region: us-east-1, names: [a], ttl: 90s}]\n\
-         dynamodb: [{table: t, hashkey: k, hashkeytype: S, hashkeyvalue: v, region: x, ttl: 1h}]",
+         dynamodb: [{table: t, hashkey: k, hashkeytype: S, hashkeyvalue: v, region: us-west-2, ttl: 1h}]",
     );
     let ttls: Vec<_> = entries.iter().map(|entry| entry.ttl.as_secs()).collect();
     assert_eq!(ttls, [90, 3600]);
-    assert_eq!(entries[1].source.to_string(), "item t-v in x");
+    assert_eq!(entries[1].source.to_string(), "item t-v in us-west-2");
 }
 
 #[test]
@@ -93,16 +93,16 @@ fn errors_name_file_line_and_field() {
             "c.yaml:2: parameters[0]: missing field `region`",
         ),
         (
-            "parameters:\n  - region: r\n    names:\n      - a\n      - {}\n".to_owned(),
+            "parameters:\n  - region: eu-west-1\n    names:\n      - a\n      - {}\n".to_owned(),
             "c.yaml:5: parameters[0].names[1]: ",
         ),
         (
-            "parameters:\n  - region: r\n    names: [a,\n      '']\n".to_owned(),
+            "parameters:\n  - region: eu-west-1\n    names: [a,\n      '']\n".to_owned(),
             "c.yaml:4: parameters[0].names[1]: it is empty",
         ),
         (
-            "parameters:\n  - region: r\n    names:\n      - a\n      - a\n".to_owned(),
-            "c.yaml:5: parameters[0].names[1]: parameter a in r is given twice",
+            "parameters:\n  - region: eu-west-1\n    names:\n      - a\n      - a\n".to_owned(),
+            "c.yaml:5: parameters[0].names[1]: parameter a in eu-west-1 is given twice",
         ),
         (item.replace("hashkeytype: S", "hashkeytype: X"), "c.yaml:4: dynamodb[0].hashkeytype: "),
         (
@@ -119,11 +119,31 @@ fn errors_name_file_line_and_field() {
         ),
         (format!("{item}    ttl: 0s\n"), "c.yaml:6: dynamodb[0].ttl: expected at least 1s"),
         (format!("{item}    tll: 1s\n"), "c.yaml:6: dynamodb[0].tll: unknown field"),
+        (
+            "parameters:\n  - region: US East (Virginia)\n    names: [a]\n".to_owned(),
+            "c.yaml:2: parameters[0].region: an AWS Region looks like eu-west-1",
+        ),
+        (
+            format!("{item}    region: x.invalid/#\n"),
+            "c.yaml:6: dynamodb[0].region: an AWS Region looks like eu-west-1",
+        ),
+        (item.replace("table: t", "table:"), "c.yaml:2: dynamodb[0].table: expected a text"),
+        (item.replace("table: t", "table: [t]"), "c.yaml:2: dynamodb[0].table: expected a"),
+        (
+            format!("{item}    table: u\n"),
+            "c.yaml:6: dynamodb[0]: a field is given twice; remove one",
+        ),
         ("a: [".to_owned(), "c.yaml:1: "),
+        ("a: *b\n".to_owned(), "c.yaml:1: "),
+        ("{}\n---\n{}\n".to_owned(), "c.yaml:"),
     ] {
         let error = error(&text);
         assert!(error.starts_with(expected), "{error}\nexpected: {expected}");
         assert!(!error.contains('\n'), "{error}");
+        // Words of the library, for its users.
+        for foreign in ["Option<", "Policy", "from_str", "Options", " at line ", "column"] {
+            assert!(!error.contains(foreign), "{error}");
+        }
     }
 }
 

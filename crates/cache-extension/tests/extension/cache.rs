@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cache_extension::{CacheStatus, Freshness, LoadError, RETRY_PAUSE};
 use futures::future::join_all;
+use tokio::time::Instant;
 
 use crate::fixture::{Fixture, STALE, TTL, item, parameter, unavailable, version};
 
@@ -149,4 +150,85 @@ async fn filling_asks_for_ten_parameters_of_a_region_at_once() {
         assert!(matches!(answer.status, CacheStatus::Fresh(_)), "{index}");
     }
     assert_eq!(fixture.service.requests().len(), 5);
+}
+
+/// However long the service hangs, and whoever asks.
+#[tokio::test(start_paused = true)]
+async fn a_stale_value_is_served_within_300_milliseconds() {
+    let fixture = Fixture::one();
+    fixture.get(0).await.unwrap();
+    fixture.clock.advance(TTL);
+    fixture.service.close();
+    for _ in 0..3 {
+        let begin = Instant::now();
+        let answers = join_all((0..10).map(|_| fixture.get(0))).await;
+        for answer in answers {
+            assert_eq!(answer.unwrap().status, CacheStatus::Stale(Duration::ZERO));
+        }
+        assert!(begin.elapsed() < Duration::from_millis(300), "{:?}", begin.elapsed());
+    }
+    assert_eq!(fixture.service.requests().len(), 2, "the load goes on");
+    fixture.service.change(1);
+    fixture.service.open();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(fixture.version().await, "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_is_quick_is_preferred_to_a_stale_value() {
+    let fixture = Fixture::one();
+    fixture.get(0).await.unwrap();
+    fixture.clock.advance(TTL);
+    fixture.service.change(1);
+    assert_eq!(fixture.version().await, "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_may_not_be_stale_is_waited_for() {
+    let fixture = Fixture::one();
+    fixture.get(0).await.unwrap();
+    fixture.clock.advance(TTL);
+    fixture.service.fail("a", LoadError::Refused("denied".to_owned()));
+    fixture.get(0).await.unwrap_err();
+    fixture.service.mend();
+    fixture.service.close();
+    fixture.clock.advance(RETRY_PAUSE);
+    assert!(tokio::time::timeout(Duration::from_secs(60), fixture.get(0)).await.is_err());
+}
+
+#[tokio::test]
+async fn values_that_are_due_are_loaded_together() {
+    let names: Vec<_> = (0..35).map(|number| format!("p{number}")).collect();
+    let fixture = Fixture::new(names.iter().map(|name| parameter("us-east-1", name)).collect());
+    fixture.cache.fill().await;
+    assert_eq!(fixture.service.requests().len(), 4);
+    for index in 0..35 {
+        fixture.get(index).await.unwrap();
+    }
+    fixture.clock.advance(TTL);
+    for index in 0..35 {
+        fixture.get(index).await.unwrap();
+    }
+    let requests = fixture.service.requests();
+    assert_eq!(requests[4..].iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 10, 5]);
+}
+
+#[tokio::test]
+async fn a_value_that_nobody_asked_for_is_not_loaded_with_others() {
+    let sources = ["a", "b"].map(|name| parameter("us-east-1", name));
+    let fixture = Fixture::new(sources.to_vec());
+    fixture.cache.fill().await;
+    fixture.get(0).await.unwrap();
+    fixture.clock.advance(TTL);
+    fixture.get(0).await.unwrap();
+    assert_eq!(fixture.service.requests()[1..], [["a"]]);
+}
+
+#[tokio::test]
+async fn items_of_a_region_are_loaded_by_the_hundred() {
+    let items = (0..250).map(|number| item("table", &number.to_string(), None));
+    let fixture = Fixture::new(items.collect());
+    assert_eq!(fixture.cache.fill().await, 0);
+    let sizes: Vec<_> = fixture.service.requests().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [100, 100, 50]);
 }

@@ -140,3 +140,27 @@ async fn without_a_value_a_service_that_is_down_is_a_503() {
     assert_eq!((reply.status, error(&reply)), (503, "it is down"));
     assert_eq!(reply.headers["retry-after"], "10");
 }
+
+#[tokio::test]
+async fn a_plus_sign_is_one_and_a_blank_if_no_entry_has_it() {
+    let items = ["++++//4=", "a b", "c+d", "c d"].map(|hash| item("kinds", hash, None));
+    let fixture = Fixture::new(items.to_vec());
+    let port = fixture.serve(Some(TOKEN)).await;
+    for (hash, expected) in [
+        ("++++//4=", "++++//4="),
+        ("%2B%2B%2B%2B//4=", "++++//4="),
+        ("a+b", "a b"),
+        ("a%20b", "a b"),
+        ("c+d", "c+d"),
+        ("c%20d", "c d"),
+    ] {
+        for target in
+            [format!("/dynamodb?table=kinds&hash={hash}"), format!("/dynamodb?name=kinds-{hash}")]
+        {
+            let reply = get(port, &target).await;
+            assert_eq!(reply.status, 200, "{target}");
+            assert!(reply.body.contains(&format!("kinds-{expected},")), "{target}: {}", reply.body);
+        }
+    }
+    assert_eq!(get(port, "/dynamodb?table=kinds&hash=e+f").await.status, 404);
+}

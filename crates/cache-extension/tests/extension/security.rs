@@ -38,12 +38,57 @@ async fn the_token_can_be_turned_off() {
 async fn forwarded_requests_are_refused() {
     let fixture = Fixture::one();
     let port = fixture.serve(Some(TOKEN)).await;
-    for (name, value) in
-        [("X-Forwarded-For", "10.0.0.1"), ("x-forwarded-for", ""), ("Forwarded", "for=10.0.0.1")]
-    {
+    for (name, value) in [
+        ("X-Forwarded-For", "10.0.0.1"),
+        ("x-forwarded-for", ""),
+        ("X-Forwarded-Host", "example.com"),
+        ("X-Real-IP", "10.0.0.1"),
+        ("Via", "1.1 proxy"),
+        ("Forwarded", "for=10.0.0.1"),
+    ] {
         assert_eq!(status(port, &[(HEADER, TOKEN), (name, value)]).await, 400, "{name}");
     }
     assert!(fixture.service.requests().is_empty());
+}
+
+/// A page of another host whose name leads here, and a redirect.
+#[tokio::test]
+async fn requests_for_another_host_are_refused_with_or_without_a_token() {
+    for token in [Some(TOKEN), None] {
+        let fixture = Fixture::one();
+        let port = fixture.serve(token).await;
+        let to = |host: &str| {
+            request(TARGET, &[(HEADER, TOKEN)]).replace("Host: localhost", &format!("Host: {host}"))
+        };
+        for host in ["example.com", "localhost.example.com", "169.254.169.254", "", "localhost:a"] {
+            assert_eq!(send(port, &to(host)).await.status, 400, "{host}");
+        }
+        let absolute = to("localhost").replace("GET /", "GET http://example.com/");
+        assert_eq!(send(port, &absolute).await.status, 400);
+        assert!(fixture.service.requests().is_empty());
+        for host in ["localhost", "LOCALHOST:3000", "127.0.0.1", "127.0.0.1:2773", "[::1]:3000"] {
+            assert_eq!(send(port, &to(host)).await.status, 200, "{host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_keep_nobody_out() {
+    let fixture = Fixture::one();
+    let port = fixture.serve(Some(TOKEN)).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(30), get(port, TARGET));
+    assert_eq!(answer.await.unwrap().status, 200);
+    // Those that were silent for longest were closed.
+    assert_eq!(silent[0].read(&mut [0]).await.unwrap_or(0), 0);
+    let mut last = silent.pop().unwrap();
+    last.write_all(request(TARGET, &[(HEADER, TOKEN)]).as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    last.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
 }
 
 #[tokio::test]
@@ -105,15 +150,23 @@ async fn a_connection_serves_many_requests() {
 async fn connections_beyond_the_limit_wait_for_their_turn() {
     let fixture = Fixture::one();
     let port = fixture.serve(Some(TOKEN)).await;
-    let mut open = Vec::new();
+    fixture.service.close();
+    let mut busy = Vec::new();
     for _ in 0..256 {
-        open.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(request(TARGET, &[(HEADER, TOKEN)]).as_bytes()).await.unwrap();
+        busy.push(stream);
     }
     let mut late = Box::pin(get(port, TARGET));
     let pause = std::time::Duration::from_millis(200);
     assert!(tokio::time::timeout(pause, &mut late).await.is_err());
-    open.pop();
+    fixture.service.open();
     assert_eq!(late.await.status, 200);
+    for mut stream in busy {
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200"), "a busy one is not closed: {reply}");
+    }
 }
 
 #[test]

@@ -29,6 +29,8 @@ struct Script {
     link: Option<f64>,
     /// Data of an entry for which a request is rejected as a whole.
     poison: Option<Vec<u8>>,
+    /// The error of every request until that time.
+    broken: Option<(Instant, AttemptError)>,
 }
 
 impl StreamApi for Script {
@@ -36,11 +38,12 @@ impl StreamApi for Script {
         let bytes: usize = entries.iter().map(|entry| entry.size()).sum();
         let is_poisoned =
             self.poison.as_ref().is_some_and(|data| entries.iter().any(|e| e.data == *data));
-        let answer = match self.answers.lock().unwrap().pop_front() {
-            _ if is_poisoned => Err(failure("InvalidArgumentException")),
-            Some(answer) => answer,
-            None => Ok(vec![Ok(delivery()); entries.len()]),
-        };
+        let answer =
+            match self.outage().map(Err).or_else(|| self.answers.lock().unwrap().pop_front()) {
+                _ if is_poisoned => Err(failure("InvalidArgumentException")),
+                Some(answer) => answer,
+                None => Ok(vec![Ok(delivery()); entries.len()]),
+            };
         self.requests.lock().unwrap().push(entries);
         async move {
             let in_flight = {
@@ -68,6 +71,15 @@ impl StreamApi for Script {
 impl Script {
     fn new(answers: impl IntoIterator<Item = Answer>) -> Arc<Self> {
         Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), ..Self::default() })
+    }
+
+    fn broken_for(duration: Duration, error: AttemptError) -> Arc<Self> {
+        Arc::new(Self { broken: Some((Instant::now() + duration, error)), ..Self::default() })
+    }
+
+    fn outage(&self) -> Option<AttemptError> {
+        let (end, error) = self.broken.as_ref()?;
+        (Instant::now() < *end).then(|| error.clone())
     }
 
     fn slow(latency: Duration) -> Arc<Self> {

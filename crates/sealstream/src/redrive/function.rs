@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_outcome::{Failure, Pauses, Service};
+use aws_outcome::{Cause, Failure, Pauses, Service};
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::config::Builder;
+use aws_sdk_lambda::config::{Builder, Config};
 use aws_sdk_lambda::primitives::Blob;
 use serde::Deserialize;
 use tokio::time::sleep;
 
 /// A little more than the longest time that Lambda gives a function.
 const INVOCATION_TIMEOUT: Duration = Duration::from_secs(910);
+/// Time for Lambda to describe the function.
+const DESCRIPTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Attempts to invoke the function while Lambda throttles.
 const MAX_ATTEMPTS: u32 = 12;
 
@@ -33,6 +35,13 @@ pub(super) enum InvokeError {
     Malformed,
 }
 
+impl InvokeError {
+    /// Returns `true` if a smaller event may be accepted.
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self, Self::NotInvoked(failure) if failure.cause() == Cause::TooLarge)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Response {
@@ -47,15 +56,16 @@ struct ItemFailure {
 
 impl Function {
     pub(super) fn new(config: &SdkConfig, name: &str) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(INVOCATION_TIMEOUT);
-        let config = Builder::from(config).timeout_config(timeouts.build()).build();
+        let config =
+            Builder::from(config).timeout_config(attempt_timeout(INVOCATION_TIMEOUT)).build();
         Self { client: Client::from_conf(config), name: name.to_owned() }
     }
 
     /// Returns the bucket in which the function stores records; `None` if it has none.
     pub(super) async fn quarantine_bucket(&self) -> Result<Option<String>, Failure> {
         let request = self.client.get_function_configuration().function_name(&self.name);
-        let function = request.send().await;
+        let in_time = Config::builder().timeout_config(attempt_timeout(DESCRIPTION_TIMEOUT));
+        let function = request.customize().config_override(in_time).send().await;
         let function = function.map_err(|error| Failure::new(Service::Lambda, &error))?;
         let variables = function.environment.and_then(|environment| environment.variables);
         let bucket = variables.unwrap_or_default().remove("QUARANTINE_BUCKET");
@@ -94,4 +104,8 @@ impl Function {
         let failures = response.batch_item_failures.into_iter();
         Ok(failures.map(|failure| failure.item_identifier).collect())
     }
+}
+
+fn attempt_timeout(timeout: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(timeout).build()
 }

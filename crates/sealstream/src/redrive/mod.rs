@@ -5,7 +5,7 @@ mod function;
 mod parts;
 mod quarantine;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ const SHARDS_AT_ONCE: usize = 8;
 const DOCUMENTS_AT_ONCE: usize = 16;
 /// Documents of a shard that are held in memory.
 const CHUNK: usize = 100;
+/// Time that invocations have to end after a signal. They may last for 15 minutes.
+const DRAIN: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 Example:
@@ -85,15 +87,22 @@ pub(crate) async fn run(args: &RedriveArgs) -> Result<ExitCode, CommandError> {
         quarantine.keys(args.prefix.as_deref().unwrap_or_default()).await.map_err(|failure| {
             ended(failure, &format!("cannot list bucket {} in {region}", args.bucket))
         })?;
-    let shutdown = Shutdown::on_signals(Duration::ZERO).context("cannot handle signals")?;
+    let shutdown = Shutdown::on_signals(DRAIN).context("cannot handle signals")?;
     let redrive =
         Redrive { quarantine, function, report: Report::new(keys.len()), stop: shutdown.draining };
     let shards = stream::iter(by_shard(keys).into_values());
-    let result = if args.dry_run {
-        redrive.list(shards.flat_map(stream::iter)).await
-    } else {
-        let redriven = shards.map(|keys| redrive.redrive_shard(keys));
-        redriven.buffer_unordered(SHARDS_AT_ONCE).try_collect().await
+    let work = async {
+        if args.dry_run {
+            redrive.list(shards.flat_map(stream::iter)).await
+        } else {
+            let redriven = shards.map(|keys| redrive.redrive_shard(keys));
+            redriven.buffer_unordered(SHARDS_AT_ONCE).try_collect().await
+        }
+    };
+    let result = tokio::select! {
+        result = work => result,
+        // A document stays until its records are written.
+        () = shutdown.stopping.cancelled() => Ok(()),
     };
     redrive.report.finish();
     result?;
@@ -202,10 +211,11 @@ impl Redrive {
 
     async fn redrive_documents(&self, documents: Vec<Document>) -> Result<(), CommandError> {
         let mut kept = HashMap::new();
-        for part in Part::split(&documents) {
+        let mut parts = VecDeque::from(Part::split(&documents));
+        while let Some(part) = parts.pop_front() {
             match self.invoke(&part).await {
                 Ok(failures) => {
-                    for &at in &part.documents {
+                    for at in part.documents() {
                         if has_any(&documents[at], &failures) {
                             let reason = "it could not be written now; the function's log says why";
                             kept.entry(at).or_insert_with(|| reason.to_owned());
@@ -216,7 +226,14 @@ impl Redrive {
                     return Err(ended(failure, "cannot invoke the function"));
                 }
                 Err(error) => {
-                    for &at in &part.documents {
+                    // A proxy may let less through than Lambda.
+                    if error.is_too_large()
+                        && let Some(halves) = part.halve()
+                    {
+                        halves.into_iter().rev().for_each(|half| parts.push_front(half));
+                        continue;
+                    }
+                    for at in part.documents() {
                         kept.entry(at).or_insert_with(|| error.to_string());
                     }
                 }
@@ -315,9 +332,11 @@ impl Report {
     /// Prints the summary.
     fn finish(&self) {
         self.bar.finish_and_clear();
-        let Counts { documents, redriven, kept, unreadable } = self.counts();
+        let Counts { documents, redriven, unreadable, .. } = self.counts();
+        // After a signal, not every document was read.
+        let left = documents - redriven - unreadable;
         output::diagnostic(format_args!(
-            "{}: {redriven} redriven, {kept} left, {unreadable} unreadable",
+            "{}: {redriven} redriven, {left} left, {unreadable} unreadable",
             count(documents, "document")
         ));
     }

@@ -15,10 +15,9 @@ const MAX_BYTES: usize = 1 << 20;
 /// Records for one invocation.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    records: Vec<Value>,
+    /// Each with the index of the document that it comes from.
+    records: Vec<(usize, Value)>,
     bytes: usize,
-    /// Indices of the documents that the records come from.
-    pub(super) documents: HashSet<usize>,
 }
 
 impl Part {
@@ -33,13 +32,24 @@ impl Part {
                     parts.push(Self::default());
                 }
                 let part = parts.last_mut().expect("there is a part");
-                part.records.push(record.clone());
+                part.records.push((index, record.clone()));
                 part.bytes += bytes;
-                part.documents.insert(index);
             }
         }
         parts.retain(|part| !part.records.is_empty());
         parts
+    }
+
+    /// Splits a part of several records into halves.
+    pub(super) fn halve(&self) -> Option<[Self; 2]> {
+        let (first, second) = self.records.split_at(self.records.len() / 2);
+        let part = |records: &[_]| Self { records: records.to_vec(), bytes: self.bytes / 2 };
+        (!first.is_empty()).then(|| [part(first), part(second)])
+    }
+
+    /// Returns the indices of the documents that the records come from.
+    pub(super) fn documents(&self) -> HashSet<usize> {
+        self.records.iter().map(|(document, _)| *document).collect()
     }
 
     fn has_capacity(&self, bytes: usize) -> bool {
@@ -48,12 +58,14 @@ impl Part {
 
     /// Returns the event, without spaces.
     pub(super) fn event(&self) -> Vec<u8> {
-        json!({ "Records": self.records }).to_string().into_bytes()
+        let records: Vec<_> = self.records.iter().map(|(_, record)| record).collect();
+        json!({ "Records": records }).to_string().into_bytes()
     }
 
     /// Returns `true` if all of the sequence numbers are those of records of the part.
     pub(super) fn has_all(&self, sequence_numbers: &[String]) -> bool {
-        let own: HashSet<_> = self.records.iter().filter_map(sequence_number).collect();
+        let own: HashSet<_> =
+            self.records.iter().filter_map(|(_, record)| sequence_number(record)).collect();
         sequence_numbers.iter().all(|number| own.contains(number.as_str()))
     }
 }
@@ -85,10 +97,20 @@ mod tests {
     }
 
     #[test]
+    fn halves_have_all_records_of_the_part_in_order() {
+        let part = Part::split(&[document(0..2, 1), document(2..5, 1)]).remove(0);
+        let halves = part.halve().unwrap();
+        assert_eq!(halves.each_ref().map(|half| half.records.len()), [2, 3]);
+        assert_eq!(halves[0].documents(), HashSet::from([0]));
+        assert_eq!(halves.map(|half| half.records).concat(), part.records);
+        assert!(Part::split(&[document(0..1, 1)])[0].halve().is_none());
+    }
+
+    #[test]
     fn a_part_knows_its_documents_and_records() {
         let parts = Part::split(&[document(0..1, 1), document(1..150, 1)]);
-        assert_eq!(parts[0].documents, HashSet::from([0, 1]));
-        assert_eq!(parts[1].documents, HashSet::from([1]));
+        assert_eq!(parts[0].documents(), HashSet::from([0, 1]));
+        assert_eq!(parts[1].documents(), HashSet::from([1]));
         let numbers = |numbers: &[&str]| numbers.iter().map(|&n| n.to_owned()).collect::<Vec<_>>();
         assert!(parts[1].has_all(&numbers(&["100", "149"])));
         assert!(!parts[1].has_all(&numbers(&["100", ""])));

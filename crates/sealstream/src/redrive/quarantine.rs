@@ -1,11 +1,19 @@
 //! The quarantine's bucket.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_outcome::{Cause, Failure, Service};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 
 use super::document::{Content, Document};
+
+/// Time for S3 to begin its answer. The SDK watches the transfer of a body itself.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Attempts to read a document whose transfer breaks off. The SDK retries only what comes before it.
+const READ_ATTEMPTS: u32 = 3;
 
 /// The documents of a bucket.
 pub(super) struct Quarantine {
@@ -30,7 +38,11 @@ impl Quarantine {
     pub(super) fn new(config: &SdkConfig, bucket: &str) -> Self {
         // A local AWS has one host name for all buckets.
         let has_own_endpoint = config.endpoint_url().is_some();
-        let config = Builder::from(config).force_path_style(has_own_endpoint).build();
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+        let config = Builder::from(config)
+            .force_path_style(has_own_endpoint)
+            .timeout_config(timeouts)
+            .build();
         Self { client: Client::from_conf(config), bucket: bucket.to_owned() }
     }
 
@@ -49,6 +61,20 @@ impl Quarantine {
     }
 
     pub(super) async fn read(&self, key: &str) -> Result<Document, ReadError> {
+        let mut attempt = 1;
+        loop {
+            match self.read_once(key).await {
+                Err(ReadError::Failed(failure))
+                    if failure.cause() == Cause::Connection && attempt < READ_ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn read_once(&self, key: &str) -> Result<Document, ReadError> {
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let object = request.send().await.map_err(|error| {
             let failure = Failure::new(Service::S3, &error);

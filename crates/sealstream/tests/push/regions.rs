@@ -14,8 +14,8 @@ async fn a_region_that_hangs_is_spooled_while_the_others_go_on() {
     let hang = fixture.inject(hang.region(THERE));
     let input = fixture.file("input.ndjson", lines(RECORDS));
     let mut push = fixture.push_with_spool(&["--cache-max-messages", "10000"]);
-    // Far less than the time for which each of those quantities would wait for its deadline.
-    push.env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "24").arg(input);
+    // Each filling of its memory would wait for it otherwise.
+    push.env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "6").arg(input);
     let child = push.spawn().unwrap();
     until(|| fixture.aws.kinesis().totals(HERE, "records").records == RECORDS as u64).await;
     let output = ended(child).await;

@@ -15,7 +15,7 @@ use work::Work;
 
 use Situation::*;
 
-/// Time for a command to end, beyond its drain time of one second. Generous: machines that run tests
+/// Time for a command to end, beyond its drain time of one second, or five of a redrive. Generous: machines that run tests
 /// are slow.
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -66,6 +66,19 @@ async fn tail_that_follows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn redrive_of_a_quarantine() {
+    // The list of documents is a report, as push's summary is.
+    check(Work::Redrive, &Situation::UNDISTURBED.map(|situation| (situation, 0))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redrive_while_the_function_does_not_answer() {
+    let mut rows = DRAINED.map(|situation| (situation, 1)).to_vec();
+    rows.extend([(CtrlCTwice, 130), (TerminateTwice, 143)]);
+    check(Work::RedriveHanging, &rows).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn consumer_event() {
     let mut rows = vec![(OutputFull, 1)];
     rows.extend(others(OutputFull).map(|situation| (situation, 0)));
@@ -88,7 +101,7 @@ async fn completions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn help() {
-    for work in [Work::Help, Work::HelpOfPush, Work::HelpOfTail] {
+    for work in [Work::Help, Work::HelpOfPush, Work::HelpOfTail, Work::HelpOfRedrive] {
         check(work, &Situation::UNDISTURBED.map(|situation| (situation, 0))).await;
     }
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use fake_aws::{FakeAws, Fault, Operation, Rule, StreamSettings};
+use serde_json::json;
 
 use crate::situation::{Ended, Running, Situation};
 
@@ -15,6 +16,7 @@ const THERE: &str = "eu-west-1";
 const RECORDS: usize = 100;
 const INPUT: &str = "records.ndjson";
 const SPOOL: &str = "spool.ndjson";
+const BUCKET: &str = "quarantine";
 
 /// A command with its arguments and the state of AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,12 +35,17 @@ pub(crate) enum Work {
     Tail,
     /// A tail without end.
     TailFollowing,
+    /// A redrive of a quarantine.
+    Redrive,
+    /// A redrive with a function that does not answer.
+    RedriveHanging,
     ConsumerEvent,
     ConsumerEventHanging,
     Completions,
     Help,
     HelpOfPush,
     HelpOfTail,
+    HelpOfRedrive,
     UsageError,
 }
 use Work::*;
@@ -85,6 +92,12 @@ impl Fixture {
                     faults.inject(hang);
                 }
             }
+            Redrive | RedriveHanging => {
+                self.fill_quarantine();
+                if self.work == RedriveHanging {
+                    faults.inject(Rule::new(Fault::Hang).operation(Operation::Invoke));
+                }
+            }
             Tail | TailFollowing | ConsumerEvent | ConsumerEventHanging => {
                 self.push_before().await;
                 if self.work == ConsumerEventHanging {
@@ -94,6 +107,19 @@ impl Fixture {
             _ => {}
         }
         self.earlier_calls = self.calls(Operation::PutRecords);
+    }
+
+    fn fill_quarantine(&self) {
+        for id in 0..RECORDS {
+            let record = json!({ "kinesis": { "data": "AQI=", "sequenceNumber": id.to_string() } });
+            let document =
+                json!({ "time": "2026-01-05T08:01:26Z", "reason": "bad", "record": record });
+            let key = format!("records/shardId-000000000000/{id}.json");
+            self.aws.s3().put(THERE, BUCKET, &key, document.to_string().as_bytes());
+        }
+        let variables = [("QUARANTINE_BUCKET", BUCKET)];
+        let respond = |_: &[u8]| Ok(br#"{"batchItemFailures":[]}"#.to_vec());
+        self.aws.lambda().create_function("record-consumer", &variables, respond);
     }
 
     /// Pushes the records, and spools those that are undelivered.
@@ -131,11 +157,15 @@ impl Fixture {
             Resume | ResumeHanging => &["resume", "--spool", SPOOL],
             Tail => &tail,
             TailFollowing => &tail[..3],
+            Redrive | RedriveHanging => {
+                &["redrive", "--bucket", BUCKET, "--function", "record-consumer"]
+            }
             ConsumerEvent | ConsumerEventHanging => &["consumer-event"],
             Completions => &["completions", "bash"],
             Help => &["--help"],
             HelpOfPush => &["push", "--help"],
             HelpOfTail => &["tail", "--help"],
+            HelpOfRedrive => &["redrive", "--help"],
             UsageError => &["tail", "--engine", "steam"],
         };
         let mut command = self.command(arguments);
@@ -156,7 +186,7 @@ impl Fixture {
             _ => "",
         };
         // A terminal shows only what people read. Data has lines of any width.
-        let shows_output = matches!(self.work, Help | HelpOfPush | HelpOfTail);
+        let shows_output = matches!(self.work, Help | HelpOfPush | HelpOfTail | HelpOfRedrive);
         let redirected = match situation.columns() {
             Some(_) if !shows_output => format!("{redirected} >output"),
             _ => redirected.to_owned(),
@@ -182,6 +212,7 @@ impl Fixture {
                 let output = self.folder.join("output");
                 until(|| lines(&output) == RECORDS).await;
             }
+            RedriveHanging => until(|| self.calls(Operation::Invoke) > 0).await,
             ConsumerEventHanging => until(|| self.calls(Operation::GetRecords) > 0).await,
             _ => {}
         }
@@ -196,6 +227,8 @@ impl Fixture {
             PushHanging => self.expect(RECORDS, 0, RECORDS),
             Resume => self.expect(RECORDS, RECORDS, 0),
             ResumeHanging => self.expect(RECORDS, 0, RECORDS),
+            Redrive => equal("quarantined records", self.quarantined(), 0),
+            RedriveHanging => equal("quarantined records", self.quarantined(), RECORDS),
             Tail if shows_all(situation) => {
                 equal("printed records", ended.output.matches("{\"id\":").count(), RECORDS)
             }
@@ -211,6 +244,10 @@ impl Fixture {
 
     fn expect_in(&self, region: &str, records: usize) -> Result<(), String> {
         equal(&format!("records in {region}"), self.arrived(region), records)
+    }
+
+    fn quarantined(&self) -> usize {
+        self.aws.s3().objects(THERE, BUCKET).len()
     }
 
     fn arrived(&self, region: &str) -> usize {

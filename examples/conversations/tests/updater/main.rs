@@ -3,6 +3,7 @@
 
 mod any_order;
 mod batches;
+mod conformance;
 mod fixture;
 mod sender;
 mod table;

@@ -8,6 +8,7 @@ mod faults;
 mod http;
 mod kinesis;
 mod kms;
+mod network;
 mod program;
 mod reading;
 mod runtime_api;
