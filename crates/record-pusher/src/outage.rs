@@ -9,6 +9,8 @@ use record_cipher::RegionName;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use crate::pending_delivery::LONGEST_PAUSE;
+
 /// Policy for records that meet an error which only an operator can resolve: credentials,
 /// permissions, a missing stream or key, or the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,7 +93,8 @@ impl Outages {
         if state.out.is_empty() {
             let since = state.since.take();
             let duration = since.map(|since| since.elapsed()).unwrap_or_default();
-            state.past += duration + self.delivery_timeout;
+            // A record may be in a pause that it began during the outage.
+            state.past += duration + LONGEST_PAUSE + self.delivery_timeout;
         }
         self.publish(&state);
     }
@@ -187,7 +190,7 @@ mod tests {
         advance(Duration::from_secs(100)).await;
         assert_eq!(outages.left(deadline), Duration::from_secs(6));
         outages.works(&Service::Kms);
-        advance(Duration::from_secs(5)).await;
+        advance(LONGEST_PAUSE + Duration::from_secs(5)).await;
         assert!(!outages.has_passed(deadline));
         let before = Instant::now();
         outages.passed(deadline).await;
@@ -203,7 +206,7 @@ mod tests {
         assert!(outages.waits_out(&stream(), "denied", None));
         advance(Duration::from_secs(100)).await;
         outages.works(&stream());
-        assert!(outages.left(deadline) >= timeout);
+        assert!(outages.left(deadline) >= timeout + LONGEST_PAUSE);
     }
 
     #[tokio::test(start_paused = true)]
