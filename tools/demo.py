@@ -9,14 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools import ROOT
-from tools.local_aws.pipeline import REGIONS, Pipeline
-from tools.local_aws.stack import Stack, StackError, build_binaries, parse_json
+from tools.local_aws.conversations import TABLE as CONVERSATIONS
+from tools.local_aws.conversations import Conversations
+from tools.local_aws.pipeline import KEY_ALIAS, REGIONS, STREAM, Pipeline
+from tools.local_aws.stack import Stack, StackError, build_binaries, parse_json, wait_until
 
 SAMPLE = ROOT / "events" / "sample-records.ndjson"
+CONVERSATION_SECONDS = 60
 INVOCATION = ROOT / "events" / "record-pusher.json"
 
 
@@ -26,7 +30,10 @@ def main() -> None:
     # As with Ctrl-C, leave by way of an exception, so that the stack is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        run(lines[: arguments.records], arguments.keep)
+        if arguments.conversations:
+            run_conversations(arguments.keep)
+        else:
+            run(lines[: arguments.records], arguments.keep)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except (StackError, BotoCoreError, ClientError) as error:
@@ -48,6 +55,11 @@ def parse_arguments(available: int) -> argparse.Namespace:
         help=f"send the first N of the {available} sample records (default: all)",
     )
     parser.add_argument("--keep", action="store_true", help="leave the local AWS running and say how to use it")
+    parser.add_argument(
+        "--conversations",
+        action="store_true",
+        help="deploy the example of docs/conversations.md instead, and send a message through it",
+    )
     return parser.parse_args()
 
 
@@ -65,6 +77,62 @@ def run(lines: list[str], keep: bool) -> None:
             say_how_to_go_on(pipeline)
     if not keep:
         say("\nThe local AWS is stopped. To look around in it: scripts/demo --keep")
+
+
+def run_conversations(keep: bool) -> None:
+    say("Building the binaries (the first time takes minutes)")
+    binaries = build_binaries()
+
+    say("Starting the local AWS")
+    with Stack() as stack:
+        say(f"Deploying infra/template.yaml and infra/conversations.yaml in {' and '.join(REGIONS)}")
+        conversations = Conversations(stack, binaries)
+        show_a_conversation(conversations)
+        if keep:
+            stack.keep()
+            say_how_to_go_on_with_conversations(conversations, binaries["conversations"])
+    if not keep:
+        say("\nThe local AWS is stopped. To go on in it: scripts/demo --conversations --keep")
+
+
+def show_a_conversation(conversations: Conversations) -> None:
+    send = ["send", "--from", "@ada", "--to", "@grace", "Tea at five?"]
+    say(f"\n$ conversations {shlex.join(send)}")
+    say(conversations.run(*send, region=REGIONS[0]))
+
+    command = ["list", "--user", "@grace"]
+    wait_until(
+        lambda: "Tea at five?" in conversations.run(*command, region=REGIONS[1]),
+        CONVERSATION_SECONDS,
+        "the message is not in the other Region's list",
+    )
+    say(f"It went through the stream encrypted, and in {REGIONS[1]}:")
+    say(f"$ conversations {shlex.join(command)} --region {REGIONS[1]}")
+    say(conversations.run(*command, region=REGIONS[1]))
+
+
+def say_how_to_go_on_with_conversations(conversations: Conversations, program: Path) -> None:
+    stack = conversations.stack
+    say(
+        f"""
+The local AWS is up at {stack.endpoint}
+
+Use it from this shell:
+  export AWS_ENDPOINT_URL={stack.endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION={REGIONS[0]}
+  export TABLE_NAME={CONVERSATIONS} REGIONS={",".join(REGIONS)} KMS_KEY={KEY_ALIAS} STREAM={STREAM}
+  alias conversations={shlex.quote(str(program))}
+
+Answer, and read it in either Region:
+  conversations send --from @grace --to @ada 'Make it six'
+  conversations list --user @ada --region {REGIONS[1]}
+  conversations show --group GROUP        # GROUP as the list has it
+  conversations seed --messages 60        # the data set, through the pipeline
+
+Stop it (the server and its functions):
+  kill -- -{stack.process_group}
+
+Its logs are in {stack.directory}, which can be removed once it is stopped."""
+    )
 
 
 def show_the_way(pipeline: Pipeline, lines: list[str]) -> None:

@@ -77,6 +77,7 @@ def with_options(binaries: dict[str, Path], request: pytest.FixtureRequest) -> I
             "StreamMaxRecordKiB": "2048",
             "TableSortKey": "at",
             "TableSortKeyType": "N",
+            "TableWriteCapacity": "50",
             "VersionAttribute": "version",
             "ParallelizationFactor": "2",
             "ConsumerReservedConcurrency": "6",

@@ -300,6 +300,49 @@ def test_a_table_can_be_filled_without_the_pipeline(conversations: Conversations
         assert len(conversations.items(REGION, "HEAD#", table)) == len(newest_of_groups(messages))
 
 
+def test_a_bad_item_hides_no_other(conversations: Conversations) -> None:
+    table = f"direct-{uuid.uuid4().hex}"
+    conversations.run("load-schema", region=REGION, table=table)
+    conversations.run("seed", "--direct", "--messages", "60", region=REGION, table=table)
+    before = conversations.run_json("list", "--user", "@ada", region=REGION, table=table)
+    group = before["conversations"][0]["message_group_uuid"]
+    said = conversations.run_json("show", "--group", group, region=REGION, table=table)
+    dynamodb = conversations.stack.client("dynamodb", REGION)
+    for partition in f"MSG#{group}", f"GRP#{before['user_uuid']}":
+        for sort_key in "2026-01-07T12:00:00.000000001Z", "\x1b[2Jzzz":
+            item = {"pk": {"S": partition}, "sk": {"S": sort_key}, "message": {"S": "no sender"}}
+            dynamodb.put_item(TableName=table, Item=item)
+    after = conversations.run_json("list", "--user", "@ada", region=REGION, table=table)
+    assert (after["conversations"], after["skipped"]) == (before["conversations"], 2)
+    shown = conversations.run_json("show", "--group", group, region=REGION, table=table)
+    assert (shown["messages"], shown["skipped"]) == (said["messages"], 2)
+    pages = conversations.run_json("show", "--group", group, "--limit", "1", region=REGION, table=table)
+    assert (pages["messages"], pages["next"] is None) == (said["messages"][:1], len(said["messages"]) == 1)
+
+
+def test_a_wrong_table_is_refused_before_anything_is_sent(conversations: Conversations) -> None:
+    other = f"other-{uuid.uuid4().hex}"
+    for region in REGION, OTHER_REGION:
+        conversations.stack.client("dynamodb", region).create_table(
+            TableName=other,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+    for table, reason in (other, "has other keys"), ("missing", "does not exist"):
+        error = conversations.run("send", "--from", "@ada", "--to", "@mei", "Tea?", region=REGION, table=table, code=1)
+        assert "nothing was sent" in error and reason in error, error
+    error = conversations.run("drop", region=REGION, table=other, code=1)
+    assert "has other keys" in error, error
+
+
+def test_a_table_can_be_dropped(conversations: Conversations) -> None:
+    table = f"direct-{uuid.uuid4().hex}"
+    conversations.run("load-schema", region=REGION, table=table)
+    assert conversations.run_json("drop", region=REGION, table=table) == {"dropped": table}
+    assert "does not exist" in conversations.run("drop", region=REGION, table=table, code=1)
+
+
 def test_two_first_messages_at_the_same_time_make_one_conversation(conversations: Conversations) -> None:
     table = f"direct-{uuid.uuid4().hex}"
     conversations.run("load-schema", region=REGION, table=table)

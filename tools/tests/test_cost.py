@@ -4,6 +4,7 @@
 import base64
 import hashlib
 import json
+import re
 import subprocess
 import time
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tools import ROOT, cost
+from tools import ROOT
 from tools.bench.measure import FakeAws, running
 from tools.bench.records import RECORD_BYTES, lines
+from tools.cost import workload as cost
+from tools.cost.__main__ import ALARM_METRICS, CONSUMER_METRICS
 from tools.local_aws.pipeline import REGIONS, STREAM, Pipeline
+from tools.local_aws.stack import INFRA, read_template
 from tools.tests.conftest import run
 from tools.tests.kinesis_events import Event
 
@@ -208,12 +212,89 @@ def calculator(*arguments: str, code: int = 0) -> subprocess.CompletedProcess:
     return run([str(ROOT / "scripts" / "cost"), *arguments], {"PATH": "/usr/bin:/bin:/usr/local/bin"}, code=code)
 
 
+def table(*arguments: str) -> dict[str, list[str]]:
+    return {line[:28].strip(): line[28:].split() for line in calculator(*arguments).stdout.splitlines()}
+
+
 def test_the_table_has_each_way_and_its_price() -> None:
-    text = calculator("--aggregate-bytes", "24000", "--linger-ms", "100", "--price", "kms-request=1").stdout
-    rows = {line[:28].strip(): line[28:].split() for line in text.splitlines()}
+    rows = table("--aggregate-bytes", "24000", "--linger-ms", "100", "--price", "kms-request=1")
     assert rows["KMS GenerateDataKey"] == ["1,000,000", "10,000", "435"]
     assert rows["USD KMS"] == ["4,000,000.000", "100,000.000", "4,350.000"]
     assert rows["Lambda GB-seconds"] == ["-", "-", "-"]
+
+
+def test_plain_puts_are_billed_for_waiting() -> None:
+    rows = table("--put-ms", "90", "--memory-mb", "512", "--price", "lambda-gb-second=1", "--price", "lambda-request=0")
+    assert rows["GB-seconds of waiting"] == ["45,000", "0", "0"]
+    assert rows["USD Lambda"] == ["45,000.000", "0.000", "0.000"]
+    # They reuse data keys too.
+    assert rows["KMS GenerateDataKey"] == ["10,000", "1,000,000", "10,000"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        # A GiB in and out at 1 each, kept for six of 30.4 days more than the first, and a stream-hour.
+        ([], 2 * 1 + 0.197 + 0.278),
+        (["--retention-hours", "24"], 2 * 1 + 0.278),
+        (["--advantage"], 0.4 * (2 * 1 + 0.197)),
+        (["--advantage", "--retention-hours", "24"], 0.4 * 2 * 1),
+        # 25 KB in each unit, and two shards.
+        (["--provisioned", "--shards", "2", "--retention-hours", "24"], 43.69 + 2 * 0.278),
+        (["--provisioned", "--shards", "2"], 43.69 + 2 * 2 * 0.278),
+    ],
+)
+def test_kinesis_is_billed_by_mode_and_retention(flags: list[str], expected: float) -> None:
+    names = ["gib-in", "gib-out", "stream-hour", "retention-gib-month", "shard-hour", "retention-shard-hour"]
+    prices = [argument for name in names for argument in ("--price", f"kinesis-{name}=1")]
+    # Messages of 24 KiB, which make a GiB together.
+    size = [
+        "--regions",
+        "1",
+        "--unsigned",
+        "--record-bytes",
+        f"{24 * 1024 - 622}",
+        "--records",
+        f"{(1 << 30) // 24576}",
+    ]
+    rate = ["--records-per-second", f"{(1 << 30) / 24576 / 1000}", "--price", "kinesis-put-unit=0.001"]
+    [_, cached] = table(*size, *rate, *prices, *flags)["USD Kinesis"]
+    assert float(cached.replace(",", "")) == pytest.approx(expected, rel=0.01)
+
+
+def test_the_table_is_billed_by_mode() -> None:
+    price = ["--regions", "1", "--price", "dynamodb-write-capacity-hour=1", "--price", "dynamodb-write-unit=1"]
+    assert table(*price)["USD DynamoDB"] == ["1,000,000.000"] * 2
+    # 1,000 units a second for a sixth of an hour and more, of capacity that is used to 70 %.
+    assert table(*price, "--provisioned-table")["USD DynamoDB"] == ["396.825"] * 2
+
+
+def test_compression_makes_messages_smaller() -> None:
+    plain, small = (
+        table("--aggregate-bytes", "24000", "--linger-ms", "100", "--compression", ratio)["bytes of a message"]
+        for ratio in ("1", "5")
+    )
+    # Only those that are aggregated here.
+    assert plain[:2] == small[:2]
+    json, overhead = 23 * 1025 + 1, 104 + 7 + 2 * 255 + 198
+    assert int(small[2].replace(",", "")) == json // 5 + 1 + overhead + 32 + 40
+
+
+def test_what_a_region_costs_in_a_month_counts_the_metrics_that_there_are() -> None:
+    resources = read_template(INFRA / "monitoring.yaml")["Resources"].values()
+    alarms = [entry["Properties"] for entry in resources if entry["Type"] == "AWS::CloudWatch::Alarm"]
+    metrics = [metric for alarm in alarms for metric in alarm.get("Metrics", [alarm])]
+    # An expression over other metrics is not one itself, but a query is.
+    assert sum("SELECT" in f"{metric}" or "Expression" not in metric for metric in metrics) == ALARM_METRICS
+    page = (ROOT / "crates" / "record-telemetry" / "README.md").read_text(encoding="utf-8")
+    reported = re.findall(r"^\| \w+ \| \w+ \| Service[, Region]* \| (all|consumer|functions) \|", page, re.MULTILINE)
+    assert len(reported) == CONSUMER_METRICS
+
+    rows = table()
+    assert rows["stream"] == ["29.20"]
+    assert rows["metrics of the consumer"] == [f"{CONSUMER_METRICS * 0.3:.2f}"]
+    assert table("--provisioned", "--shards", "4", "--retention-hours", "24")["stream"] == ["43.80"]
+    assert table("--advantage")["stream"] == ["0.00"]
 
 
 def test_the_page_shows_what_the_calculator_says() -> None:

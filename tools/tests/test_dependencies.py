@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scripts/check-dependencies refuses: licences, and too many packages."""
+"""What scripts/check-dependencies refuses, licences and too many packages; and which crates are published."""
+
+import re
 
 import pytest
 
+from tools import ROOT
 from tools.cargo import metadata
 from tools.dependencies import Licence, ceiling_problem
 from tools.packaging import is_publishable
@@ -50,3 +53,9 @@ def test_every_published_program_has_a_ceiling() -> None:
         if is_publishable(package) and any("bin" in target["kind"] for target in package["targets"])
     }
     assert programs <= workspace["metadata"]["package-ceilings"].keys()
+
+
+def test_a_release_leaves_out_the_crates_that_are_not_published() -> None:
+    unpublished = {package["name"] for package in metadata("--no-deps")["packages"] if not is_publishable(package)}
+    page = (ROOT / "RELEASING.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"--exclude ([\w-]+)", page)) == unpublished

@@ -9,6 +9,7 @@ use hyper::header::{AGE, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use subtle::ConstantTimeEq;
 
+use crate::aws_paths::{CallCache, Wanted};
 use crate::cache::Cache;
 use crate::names::Names;
 use crate::query::{Plus, Query};
@@ -50,6 +51,7 @@ pub struct Api {
     cache: Cache,
     token: Option<Token>,
     names: Names,
+    calls: Option<CallCache>,
 }
 
 type Reply = Response<Full<Bytes>>;
@@ -59,7 +61,15 @@ impl Api {
     #[must_use]
     pub fn new(cache: Cache, token: Option<Token>) -> Self {
         let names = Names::new(&cache);
-        Self { cache, token, names }
+        Self { cache, token, names, calls: None }
+    }
+
+    /// Answers the paths of AWS's extension too, if the request has the token: whatever the function's
+    /// role may read, and not only what is configured.
+    #[must_use]
+    pub fn with_calls(mut self, calls: CallCache) -> Self {
+        self.calls = Some(calls);
+        self
     }
 
     pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Reply {
@@ -71,17 +81,25 @@ impl Api {
         if request.method() != Method::GET {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "there is only GET"));
         }
-        let find = match request.uri().path() {
+        let path = request.uri().path();
+        let query = request.uri().query().unwrap_or_default();
+        if let Some(calls) = &self.calls
+            && let Some(wanted) = Wanted::parse(path, query)
+        {
+            self.check_call_token(request.headers())?;
+            return Ok(found(calls.get(wanted?).await?));
+        }
+        let find = match path {
             "/ping" => return Ok(Response::new("pong".into())),
             "/parameters" => Names::parameter,
             "/dynamodb" => Names::item,
             _ => {
-                let text = "there is /parameters, /dynamodb and /ping";
+                let text = "there is /parameters, /dynamodb, /systemsmanager/parameters/get, /secretsmanager/get and \
+                    /ping";
                 return Err(Refusal::new(StatusCode::NOT_FOUND, text));
             }
         };
         self.check_token(request.headers())?;
-        let query = request.uri().query().unwrap_or_default();
         let (index, freshness) = match self.find(find, query, Plus::Literal) {
             Err(_) if query.contains('+') => self.find(find, query, Plus::Blank)?,
             found => found?,
@@ -119,6 +137,18 @@ impl Api {
         Ok(())
     }
 
+    /// Without a token, anybody who makes the function fetch a URL could read all of its secrets.
+    fn check_call_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.token.is_none() {
+            return Err(Refusal::new(
+                StatusCode::UNAUTHORIZED,
+                "this path needs the session token, which CACHE_EXTENSION_REQUIRE_TOKEN=false \
+                 turns off",
+            ));
+        }
+        self.check_token(headers)
+    }
+
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let Some(token) = &self.token else { return Ok(()) };
         match headers.get(TOKEN) {
@@ -154,7 +184,7 @@ fn is_loopback(host: &[u8]) -> bool {
 fn found(answer: Answer) -> Reply {
     let content_type = match answer.value.kind {
         Kind::Plain | Kind::Secret => "text/plain; charset=utf-8",
-        Kind::Item => "application/json",
+        Kind::Item | Kind::Call => "application/json",
     };
     let mut reply = Response::new(answer.value.body.into());
     let headers = reply.headers_mut();

@@ -28,7 +28,7 @@ const REQUESTS_AT_ONCE: usize = 16;
 /// Requests for the keys that DynamoDB leaves unprocessed.
 const UNPROCESSED_ATTEMPTS: usize = 5;
 /// Before a request that was refused is made again.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 const ATTEMPTS: u32 = 3;
 
 /// Time limits of requests to AWS.
@@ -85,6 +85,8 @@ impl Aws {
                         aws_sdk_dynamodb::Client::new(&in_region(config, region))
                     });
                 }
+                // Calls have clients of their own.
+                Source::Call(_) => {}
             }
         }
         Self { ssm, dynamodb, permits: Semaphore::new(REQUESTS_AT_ONCE) }
@@ -289,7 +291,7 @@ fn key_attribute(attribute: &KeyAttribute) -> (String, AttributeValue) {
 
 /// Without an answer the SDK has made its attempts. With several values in the request, those that are
 /// refused are found by asking for each.
-fn is_worth_repeating(failure: &Failure, is_single: bool) -> bool {
+pub(crate) fn is_worth_repeating(failure: &Failure, is_single: bool) -> bool {
     match failure.cause() {
         Cause::ExpiredToken | Cause::ClockSkew => true,
         // Refused because it arrived late.
@@ -300,7 +302,7 @@ fn is_worth_repeating(failure: &Failure, is_single: bool) -> bool {
 
 /// The service refuses a value only if it answers so. Without an answer, or with credentials that
 /// are about to be renewed, the next load may succeed.
-fn load_error(failure: &Failure, text: impl Fn(&str) -> String) -> LoadError {
+pub(crate) fn load_error(failure: &Failure, text: impl Fn(&str) -> String) -> LoadError {
     let text = text(&failure.to_string());
     match failure.cause() {
         Cause::ExpiredToken | Cause::ClockSkew => LoadError::Unavailable(text),

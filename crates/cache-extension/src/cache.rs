@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dynamodb_cache::{Clock, Timestamp};
-use tokio::time::timeout_at;
 use tracing::warn;
 
 use crate::entry::{Entry, Source};
@@ -12,9 +11,6 @@ use crate::slot::{Answer, Flight, Lead, Next, Slot};
 use crate::upstream::{
     Freshness, ITEMS_AT_ONCE, Load, LoadError, PARAMETERS_AT_ONCE, Request, Upstream,
 };
-
-/// How long a request waits for a load if there is a stale value that may be used.
-const STALE_WAIT: Duration = Duration::from_millis(200);
 
 /// The values of all entries. Clones share them.
 #[derive(Debug, Clone)]
@@ -70,14 +66,7 @@ impl Cache {
                 flight
             }
         };
-        if freshness == Freshness::Cached && slot.stale(now).is_some() {
-            let outcome = timeout_at(flight.started() + STALE_WAIT, flight.clone().result()).await;
-            let stale = || slot.stale(self.0.clock.now()).map(Ok);
-            if let Some(outcome) = outcome.ok().or_else(stale) {
-                return outcome;
-            }
-        }
-        flight.result().await
+        slot.wait(flight, freshness, &*self.0.clock).await
     }
 
     /// Other values to load in the same request: those that were asked for and are due too.
@@ -175,5 +164,6 @@ fn batch_size(source: &Source) -> usize {
     match source {
         Source::Parameter(_) => PARAMETERS_AT_ONCE,
         Source::Item(_) => ITEMS_AT_ONCE,
+        Source::Call(_) => 1,
     }
 }

@@ -1,6 +1,7 @@
 //! Entries, and their names.
 
 use std::fmt;
+use std::mem::discriminant;
 use std::time::Duration;
 
 /// An entry of the cache.
@@ -15,10 +16,9 @@ pub struct Entry {
 impl Entry {
     /// Returns `true` if one request can load both.
     pub(crate) fn goes_with(&self, other: &Self) -> bool {
-        let is_parameter = |entry: &Self| entry.source.parameter().is_some();
         self.ttl == other.ttl
             && self.source.region() == other.source.region()
-            && is_parameter(self) == is_parameter(other)
+            && discriminant(&self.source) == discriminant(&other.source)
     }
 }
 
@@ -29,6 +29,8 @@ pub enum Source {
     Parameter(Parameter),
     /// An item of a DynamoDB table.
     Item(Item),
+    /// The answer to a call that a request names.
+    Call(Call),
 }
 
 impl Source {
@@ -36,7 +38,9 @@ impl Source {
     #[must_use]
     pub fn region(&self) -> &str {
         match self {
-            Self::Parameter(Parameter { region, .. }) | Self::Item(Item { region, .. }) => region,
+            Self::Parameter(Parameter { region, .. })
+            | Self::Item(Item { region, .. })
+            | Self::Call(Call { region, .. }) => region,
         }
     }
 
@@ -45,7 +49,7 @@ impl Source {
     pub fn parameter(&self) -> Option<&Parameter> {
         match self {
             Self::Parameter(parameter) => Some(parameter),
-            Self::Item(_) => None,
+            Self::Item(_) | Self::Call(_) => None,
         }
     }
 
@@ -54,7 +58,7 @@ impl Source {
     pub fn item(&self) -> Option<&Item> {
         match self {
             Self::Item(item) => Some(item),
-            Self::Parameter(_) => None,
+            Self::Parameter(_) | Self::Call(_) => None,
         }
     }
 }
@@ -127,6 +131,36 @@ impl KeyValue {
     }
 }
 
+/// A call of Systems Manager or Secrets Manager.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Call {
+    /// The function's Region.
+    pub region: String,
+    /// What is asked for.
+    pub action: Action,
+}
+
+/// What a call asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// GetParameter.
+    GetParameter {
+        /// Name or ARN, with a version or a label behind a colon if one is wanted.
+        name: String,
+        /// Whether a SecureString is decrypted.
+        with_decryption: bool,
+    },
+    /// GetSecretValue.
+    GetSecretValue {
+        /// Name or ARN.
+        id: String,
+        /// The version, if a certain one is wanted.
+        version_id: Option<String>,
+        /// The staging label of the version that is wanted.
+        version_stage: Option<String>,
+    },
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -134,6 +168,12 @@ impl fmt::Display for Source {
                 write!(f, "parameter {name} in {region}")
             }
             Self::Item(item) => write!(f, "item {} in {}", item.name(), item.region),
+            Self::Call(Call { region, action: Action::GetParameter { name, .. } }) => {
+                write!(f, "parameter {name} in {region}")
+            }
+            Self::Call(Call { region, action: Action::GetSecretValue { id, .. } }) => {
+                write!(f, "secret {id} in {region}")
+            }
         }
     }
 }

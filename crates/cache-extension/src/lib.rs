@@ -2,6 +2,7 @@
 
 mod api;
 mod aws;
+mod aws_paths;
 mod cache;
 pub mod config;
 mod connections;
@@ -21,8 +22,9 @@ mod value;
 
 pub use api::{Api, Token};
 pub use aws::{Aws, Timeouts, config as aws_config};
+pub use aws_paths::{AwsPathSettings, CallCache, ServiceCalls};
 pub use cache::Cache;
-pub use entry::{Entry, Item, KeyAttribute, KeyValue, Parameter, Source};
+pub use entry::{Action, Call, Entry, Item, KeyAttribute, KeyValue, Parameter, Source};
 pub use lambda::run;
 pub use server::Server;
 pub use settings::Settings;

@@ -28,6 +28,8 @@ impl Names {
                 Source::Item(item) => {
                     names.items.entry(item.name()).or_default().push((index, item));
                 }
+                // Calls are not configured.
+                Source::Call(_) => {}
             }
         }
         names

@@ -50,8 +50,8 @@ impl Server {
     ///
     /// Connections have no time limit: after a freeze it would be over at once, and would close the
     /// function's connections just when it uses them again.
-    pub async fn serve(self, api: Api) {
-        let api = Arc::new(api);
+    pub async fn serve(self, api: impl Into<Arc<Api>>) {
+        let api = api.into();
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let connections = Arc::new(Connections::default());
         loop {

@@ -1,14 +1,16 @@
 //! The extension's settings, from the environment variables of its function.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dynamodb_cache::TableName;
 use record_telemetry::Variables;
 
 use crate::aws::Timeouts;
+use crate::aws_paths::AwsPathSettings;
 use crate::shared::SharedTable;
 
+const DEFAULT_CONFIG: &str = "/var/task/config.yaml";
 const MIN_TTL: Duration = Duration::from_secs(1);
 const DEFAULT_TTL: Duration = Duration::from_mins(5);
 const DEFAULT_STALE_IF_ERROR: Duration = Duration::from_hours(1);
@@ -44,9 +46,17 @@ pub struct Settings {
     pub require_token: bool,
     /// The table that all execution environments share, if there is one.
     pub shared_table: Option<SharedTable>,
+    /// Settings of the paths of AWS's extension.
+    pub aws_paths: AwsPathSettings,
 }
 
 impl Settings {
+    /// Returns `true` if the configuration file may be missing: the default one.
+    #[must_use]
+    pub fn config_is_optional(&self) -> bool {
+        self.config == Path::new(DEFAULT_CONFIG)
+    }
+
     /// Reads the settings. `None` if a variable is missing or has a bad value, which `variables`
     /// then reports.
     pub fn read(variables: &mut Variables) -> Option<Self> {
@@ -78,7 +88,7 @@ impl Settings {
             true,
         );
         Some(Self {
-            config: config.unwrap_or_else(|| "/var/task/config.yaml".into()),
+            config: config.unwrap_or_else(|| DEFAULT_CONFIG.into()),
             port,
             ttl,
             stale_if_error: stale_if_error.unwrap_or(DEFAULT_STALE_IF_ERROR),
@@ -86,6 +96,7 @@ impl Settings {
             init_startup,
             require_token,
             shared_table: read_shared_table(variables),
+            aws_paths: AwsPathSettings::read(variables),
         })
     }
 }
@@ -206,6 +217,14 @@ mod tests {
             SHARED_TABLE,
             SHARED_TABLE_KEY,
             "CACHE_EXTENSION_SHARE_SECRETS",
+            "PARAMETERS_SECRETS_EXTENSION_CACHE_ENABLED",
+            "PARAMETERS_SECRETS_EXTENSION_CACHE_SIZE",
+            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
+            "PARAMETERS_SECRETS_EXTENSION_MAX_CONNECTIONS",
+            "SSM_PARAMETER_STORE_TTL",
+            "SECRETS_MANAGER_TTL",
+            "SSM_PARAMETER_STORE_TIMEOUT_MILLIS",
+            "SECRETS_MANAGER_TIMEOUT_MILLIS",
         ];
         assert_eq!(read(names.map(|name| (name, ""))), read([]));
     }

@@ -380,6 +380,7 @@ fn key(request: &Request) -> String {
             let keys = [hash].into_iter().chain(sort).map(|key| key.value.as_text());
             ["item", &ttl, region, table].into_iter().chain(keys).collect()
         }
+        Source::Call(_) => unreachable!("calls are not shared"),
     };
     serde_json::to_string(&parts).expect("the parts are texts")
 }

@@ -5,16 +5,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::entry::Entry;
 use crate::upstream::{Freshness, Load, LoadError};
 use crate::value::{Loaded, Value};
-use dynamodb_cache::Timestamp;
+use dynamodb_cache::{Clock, Timestamp};
 
 /// After a failed load, requests get the present value or the error for this time, so that they do
 /// not all wait for a service that is down.
 pub const RETRY_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a request waits for a load if there is a stale value that may be used.
+const STALE_WAIT: Duration = Duration::from_millis(200);
 
 /// The age at which a value is reloaded in the background: three quarters of its time-to-live.
 pub(crate) fn refresh_after(ttl: Duration) -> Duration {
@@ -54,10 +57,6 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    pub(crate) fn started(&self) -> Instant {
-        self.started
-    }
-
     pub(crate) async fn result(mut self) -> Outcome {
         match self.outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().expect("the outcome was waited for"),
@@ -152,6 +151,23 @@ impl Slot {
         }
     }
 
+    /// Waits for a load; if there is a stale value that may be used, not for long.
+    pub(crate) async fn wait(
+        &self,
+        flight: Flight,
+        freshness: Freshness,
+        clock: &dyn Clock,
+    ) -> Outcome {
+        if freshness == Freshness::Cached && self.stale(clock.now()).is_some() {
+            let outcome = timeout_at(flight.started + STALE_WAIT, flight.clone().result()).await;
+            let stale = || self.stale(clock.now()).map(Ok);
+            if let Some(outcome) = outcome.ok().or_else(stale) {
+                return outcome;
+            }
+        }
+        flight.result().await
+    }
+
     /// Returns the load in flight, or the duty to start one if the value was never loaded.
     pub(crate) fn fill(&self) -> Option<Next> {
         let mut state = self.lock();
@@ -183,7 +199,7 @@ impl Slot {
     }
 
     /// Returns the expired value, if it may be used until it is reloaded.
-    pub(crate) fn stale(&self, now: Timestamp) -> Option<Answer> {
+    fn stale(&self, now: Timestamp) -> Option<Answer> {
         let state = self.lock();
         let is_usable = match &state.failed {
             None | Some(Failed { error: LoadError::Unavailable(_), .. }) => true,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Value {
     /// The kind of the value.
     pub kind: Kind,
-    /// The text of a parameter, or the JSON of an item.
+    /// The text of a parameter, or the JSON of an item or an answer.
     pub body: Bytes,
 }
 
@@ -30,6 +30,8 @@ pub enum Kind {
     Secret,
     /// An item of a table.
     Item,
+    /// The answer to a call, as JSON.
+    Call,
 }
 
 /// A loaded value.

@@ -84,10 +84,12 @@ impl Aws {
                 let event = self.waiting.lock().await.recv().await.unwrap();
                 return Ok(Response::new(event.to_string().into()));
             }
-            _ => {
-                assert_eq!(head.headers["x-amz-target"], "AmazonSSM.GetParameters");
-                ("GetParameters", parameters(&body))
-            }
+            _ => match head.headers["x-amz-target"].to_str().unwrap() {
+                "AmazonSSM.GetParameters" => ("GetParameters", parameters(&body)),
+                "AmazonSSM.GetParameter" => ("GetParameter", parameter(&body)),
+                "secretsmanager.GetSecretValue" => ("GetSecretValue", secret(&body)),
+                other => panic!("{other}"),
+            },
         };
         self.called(call);
         if call == "GetParameters" && self.hangs.load(Ordering::Relaxed) {
@@ -148,6 +150,32 @@ fn parameters(request: &[u8]) -> Value {
     json!({ "Parameters": found.collect::<Vec<_>>(), "InvalidParameters": [] })
 }
 
+fn parameter(request: &[u8]) -> Value {
+    let request: Value = serde_json::from_slice(request).unwrap();
+    let is_decrypted = request["WithDecryption"] == true;
+    json!({ "Parameter": {
+        "ARN": "arn:aws:ssm:us-east-1:000000000000:parameter/a",
+        "DataType": "text",
+        "LastModifiedDate": 1_670_369_342.045,
+        "Name": request["Name"],
+        "Type": "SecureString",
+        "Value": if is_decrypted { SECRET } else { "AQICAHg=" },
+        "Version": 7,
+    } })
+}
+
+fn secret(request: &[u8]) -> Value {
+    let request: Value = serde_json::from_slice(request).unwrap();
+    json!({
+        "ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:s-AbCdEf",
+        "CreatedDate": 1_670_369_342.045,
+        "Name": request["SecretId"],
+        "SecretString": SECRET,
+        "VersionId": "EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE",
+        "VersionStages": ["AWSCURRENT"],
+    })
+}
+
 fn config(name: &str, content: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, content).unwrap();
@@ -169,6 +197,8 @@ fn command(aws: &Aws, config: PathBuf, port: u16) -> Command {
         .env("CACHE_EXTENSION_CONFIG", config)
         .env("CACHE_EXTENSION_PORT", port.to_string())
         .env("CACHE_EXTENSION_TTL", "1s")
+        // Any free one: tests run side by side.
+        .env("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", (port ^ 1).to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
@@ -185,9 +215,13 @@ async fn ended(extension: Child) -> Output {
 
 /// The body of the answer, if that is good.
 async fn get(port: u16, name: &str) -> Option<String> {
+    get_target(port, &format!("/parameters?name={name}")).await
+}
+
+async fn get_target(port: u16, target: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let request = format!(
-        "GET /parameters?name={name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+        "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
          X-Aws-Parameters-Secrets-Token: {TOKEN}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -248,6 +282,67 @@ async fn a_service_that_does_not_answer_holds_no_invocation_up_for_long() {
     };
     timeout(PATIENCE, next).await.unwrap();
     assert_eq!(get(port, "a").await.as_deref(), Some(SECRET), "it is stale, and better than none");
+}
+
+/// As a function that has AWS's extension: no configuration, and its environment variables.
+#[tokio::test]
+async fn without_a_configuration_it_answers_as_awss_extension_does() {
+    let aws = Aws::start().await;
+    let (port, aws_port) = (free_port().await, free_port().await);
+    let mut command = command(&aws, PathBuf::new(), port);
+    command.env_remove("CACHE_EXTENSION_CONFIG").env_remove("CACHE_EXTENSION_TTL");
+    command
+        .env("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", aws_port.to_string())
+        .env("PARAMETERS_SECRETS_EXTENSION_CACHE_ENABLED", "true")
+        .env("PARAMETERS_SECRETS_EXTENSION_CACHE_SIZE", "500")
+        .env("PARAMETERS_SECRETS_EXTENSION_LOG_LEVEL", "info")
+        .env("PARAMETERS_SECRETS_EXTENSION_MAX_CONNECTIONS", "3")
+        .env("SSM_PARAMETER_STORE_TTL", "100")
+        .env("SSM_PARAMETER_STORE_TIMEOUT_MILLIS", "5000")
+        .env("SECRETS_MANAGER_TTL", "300")
+        .env("SECRETS_MANAGER_TIMEOUT_MILLIS", "0");
+    let extension = command.spawn().unwrap();
+    assert_eq!(aws.wait_for(2).await, ["register", "next"]);
+    let json = async |target: &str| -> Value {
+        serde_json::from_str(&get_target(aws_port, target).await.unwrap()).unwrap()
+    };
+    for _ in 0..2 {
+        let target = "/systemsmanager/parameters/get?name=%2Fa&withDecryption=true";
+        let expected = json!({
+            "Parameter": {
+                "ARN": "arn:aws:ssm:us-east-1:000000000000:parameter/a",
+                "DataType": "text",
+                "LastModifiedDate": "2022-12-06T23:29:02.045Z",
+                "Name": "/a",
+                "Selector": null,
+                "SourceResult": null,
+                "Type": "SecureString",
+                "Value": SECRET,
+                "Version": 7,
+            },
+            "ResultMetadata": {},
+        });
+        assert_eq!(json(target).await, expected);
+        let encrypted = json("/systemsmanager/parameters/get/?name=/a").await;
+        assert_eq!(encrypted["Parameter"]["Value"], "AQICAHg=");
+        let expected = json!({
+            "ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:s-AbCdEf",
+            "CreatedDate": "2022-12-06T23:29:02.045Z",
+            "Name": "s",
+            "SecretBinary": null,
+            "SecretString": SECRET,
+            "VersionId": "EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE",
+            "VersionStages": ["AWSCURRENT"],
+            "ResultMetadata": {},
+        });
+        assert_eq!(json("/secretsmanager/get?secretId=s").await, expected);
+    }
+    assert_eq!(aws.calls()[2..], ["GetParameter", "GetParameter", "GetSecretValue"]);
+    aws.shut_down();
+    let output = ended(extension).await;
+    let log = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{log}");
+    assert!(!log.contains(SECRET) && !log.contains(TOKEN), "{log}");
 }
 
 #[tokio::test]

@@ -25,15 +25,16 @@ impl CacheId {
         suite: Option<AlgorithmSuiteId>,
         encryption_context: &EncryptionContext,
     ) -> Option<Self> {
-        let context = serialize_context(encryption_context)?;
-        let partition = partition_id.as_bytes();
-        Some(match suite {
-            None => Self::of(&[CACHING_CMM, ENCRYPT, partition, NO_SUITE, &context]),
+        let mut id = Fields::begin(partition_id, ENCRYPT);
+        match suite {
+            None => id.push(NO_SUITE),
             Some(suite) => {
-                let suite = suite.id().to_be_bytes();
-                Self::of(&[CACHING_CMM, ENCRYPT, partition, WITH_SUITE, &suite, &context])
+                id.push(WITH_SUITE);
+                id.push(&suite.id().to_be_bytes());
             }
-        })
+        }
+        id.push_context(encryption_context)?;
+        Some(id.end())
     }
 
     /// Returns the identifier of a request for decryption materials, whatever the order of the
@@ -47,23 +48,22 @@ impl CacheId {
         encrypted_data_keys: &[EncryptedDataKey],
         encryption_context: &EncryptionContext,
     ) -> Option<Self> {
-        let mut keys = encrypted_data_keys.iter().map(serialize_key).collect::<Option<Vec<_>>>()?;
+        let mut keys: Vec<_> = encrypted_data_keys.iter().map(in_order).collect();
         keys.sort_unstable();
-        let context = serialize_context(encryption_context)?;
-        let partition = partition_id.as_bytes();
-        let suite = suite.id().to_be_bytes();
-        Some(Self::of(&[CACHING_CMM, DECRYPT, partition, &suite, &keys.concat(), &context]))
+        let mut id = Fields::begin(partition_id, DECRYPT);
+        id.push(&suite.id().to_be_bytes());
+        id.separate();
+        for field in keys.into_iter().flatten() {
+            id.append_with_length(field.1)?;
+        }
+        id.push_context(encryption_context)?;
+        Some(id.end())
     }
 
     /// Returns the digest as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    fn of(fields: &[&[u8]]) -> Self {
-        let digest = digest::digest(&digest::SHA384, &fields.join(&NULL_BYTE));
-        Self(digest.as_ref().try_into().expect("SHA-384 gives 48 bytes"))
     }
 }
 
@@ -82,41 +82,68 @@ impl fmt::Debug for CacheId {
     }
 }
 
-const NULL_BYTE: u8 = 0;
+/// Bytes of the fields of a request with the encrypted data keys of two Regions.
+const USUAL_LEN: usize = 768;
+
+const NULL_BYTE: &[u8] = &[0x00];
 const CACHING_CMM: &[u8] = &[0x01];
 const ENCRYPT: &[u8] = &[0x01];
 const DECRYPT: &[u8] = &[0x02];
 const NO_SUITE: &[u8] = &[0x00];
 const WITH_SUITE: &[u8] = &[0x01];
 
-/// `framework/structures.md`, serialization of the encryption context: nothing if it is empty, or
-/// a count and the pairs in the order of their keys' bytes.
-fn serialize_context(context: &EncryptionContext) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if context.is_empty() {
-        return Some(bytes);
+/// The fields of an identifier, with null bytes between them.
+struct Fields(Vec<u8>);
+
+impl Fields {
+    fn begin(partition_id: &str, operation: &[u8]) -> Self {
+        let mut fields = Self(Vec::with_capacity(USUAL_LEN));
+        fields.0.extend(CACHING_CMM);
+        fields.push(operation);
+        fields.push(partition_id.as_bytes());
+        fields
     }
-    let mut pairs: Vec<_> = context.iter().collect();
-    pairs.sort_unstable();
-    bytes.extend(u16::try_from(pairs.len()).ok()?.to_be_bytes());
-    for (key, value) in pairs {
-        push_with_length(&mut bytes, key.as_bytes())?;
-        push_with_length(&mut bytes, value.as_bytes())?;
+
+    fn push(&mut self, field: &[u8]) {
+        self.separate();
+        self.0.extend(field);
     }
-    Some(bytes)
+
+    fn separate(&mut self) {
+        self.0.extend(NULL_BYTE);
+    }
+
+    /// `framework/structures.md`, serialization of the encryption context: nothing if it is empty,
+    /// or a count and the pairs in the order of their keys' bytes.
+    fn push_context(&mut self, context: &EncryptionContext) -> Option<()> {
+        self.separate();
+        let mut pairs: Vec<_> = context.iter().collect();
+        pairs.sort_unstable();
+        if !pairs.is_empty() {
+            self.0.extend(&u16::try_from(pairs.len()).ok()?.to_be_bytes());
+        }
+        for (key, value) in pairs {
+            self.append_with_length(key.as_bytes())?;
+            self.append_with_length(value.as_bytes())?;
+        }
+        Some(())
+    }
+
+    fn append_with_length(&mut self, field: &[u8]) -> Option<()> {
+        self.0.extend(&u16::try_from(field.len()).ok()?.to_be_bytes());
+        self.0.extend(field);
+        Some(())
+    }
+
+    fn end(self) -> CacheId {
+        let digest = digest::digest(&digest::SHA384, &self.0);
+        CacheId(digest.as_ref().try_into().expect("SHA-384 gives 48 bytes"))
+    }
 }
 
-/// `data-format/message-header.md`, encrypted data key entries.
-fn serialize_key(key: &EncryptedDataKey) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    push_with_length(&mut bytes, key.provider_id.as_bytes())?;
-    push_with_length(&mut bytes, &key.provider_info)?;
-    push_with_length(&mut bytes, &key.ciphertext)?;
-    Some(bytes)
-}
-
-fn push_with_length(bytes: &mut Vec<u8>, field: &[u8]) -> Option<()> {
-    bytes.extend(u16::try_from(field.len()).ok()?.to_be_bytes());
-    bytes.extend(field);
-    Some(())
+/// The fields of `data-format/message-header.md`'s encrypted data key entry. Each is serialized
+/// after its length, so these sort as the serialized entries do.
+fn in_order(key: &EncryptedDataKey) -> [(usize, &[u8]); 3] {
+    [key.provider_id.as_bytes(), &key.provider_info, &key.ciphertext]
+        .map(|field| (field.len(), field))
 }

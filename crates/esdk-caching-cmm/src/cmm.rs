@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 use crate::builder::CachingCmmBuilder;
@@ -247,8 +248,10 @@ impl<M: MaterialsManager> CachingCmm<M> {
         Answer { materials, entry }
     }
 
-    async fn bypass(&self, request: &Request) -> Outcome<Arc<dyn Materials>, M> {
-        Ok(catching_panics(self.ask(request)).await?.0)
+    /// Boxed, because the future of a request has room for the manager's otherwise, which is copied
+    /// on each hit: kilobytes for a client of a service.
+    fn bypass<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome<Arc<dyn Materials>, M>> {
+        async move { Ok(catching_panics(self.ask(request)).await?.0) }.boxed()
     }
 
     /// Calls the manager. The answer counts as old as the moment before the call.

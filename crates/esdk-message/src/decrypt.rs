@@ -75,10 +75,18 @@ impl Deref for Plaintext {
     }
 }
 
+/// Bytes of a plaintext that are overwritten in one step.
+const WIPED_AT_ONCE: usize = 64;
+
 impl Drop for Plaintext {
     fn drop(&mut self) {
-        self.0.fill(0);
-        optimization_barrier(self.0.as_slice());
+        let (blocks, rest) = self.0.as_chunks_mut::<WIPED_AT_ONCE>();
+        for block in blocks {
+            *block = [0; WIPED_AT_ONCE];
+            optimization_barrier(block);
+        }
+        rest.fill(0);
+        optimization_barrier(rest);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
+use bytes::Bytes;
 
 use crate::builder::RecordCipherBuilder;
 use crate::codec::Codec;
@@ -35,19 +36,19 @@ impl RecordCipher {
     }
 
     /// Encrypts `plaintext` for `stream`. The message cannot be decrypted as a record of any other
-    /// stream.
+    /// stream. Give [`Bytes`] to keep the plaintext, for example for a second attempt, without a copy.
     ///
     /// # Errors
     /// [`CipherError`]. Failures of AWS KMS name the Region.
     pub async fn encrypt(
         &self,
         stream: &StreamName,
-        plaintext: Vec<u8>,
+        plaintext: impl Into<Bytes>,
     ) -> Result<Encrypted, CipherError> {
-        Box::pin(self.codec.encrypt(context_for(stream), plaintext)).await
+        self.codec.encrypt(context_for(stream), plaintext.into()).await
     }
 
-    /// Decrypts a message that came from `stream`.
+    /// Decrypts a message that came from `stream`. Give [`Bytes`] to keep the message without a copy.
     ///
     /// # Errors
     /// [`CipherError`]; its [`kind`](CipherError::kind) says whether the record can ever be
@@ -55,15 +56,15 @@ impl RecordCipher {
     pub async fn decrypt(
         &self,
         stream: &StreamName,
-        message: Vec<u8>,
+        message: impl Into<Bytes>,
     ) -> Result<Vec<u8>, CipherError> {
-        let message = self.codec.parse(message)?;
+        let message = self.codec.parse(message.into())?;
         // Not authenticated yet: used only to reject a record early, without a call to KMS.
         let mut claims = message.encryption_context();
         let claimed = claims.find(|(key, _)| *key == STREAM_CONTEXT_KEY);
         check_stream(stream, claimed.map(|(_, stream)| stream))?;
         drop(claims);
-        let (plaintext, context) = Box::pin(self.codec.decrypt(message)).await?;
+        let (plaintext, context) = self.codec.decrypt(message).await?;
         // Authenticated now, so this is the check that counts.
         check_stream(stream, context.get(STREAM_CONTEXT_KEY).map(String::as_str))?;
         Ok(plaintext)

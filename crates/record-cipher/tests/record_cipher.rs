@@ -163,6 +163,16 @@ async fn another_key_decrypts_nothing() {
     assert_eq!(error.kind(), ErrorKind::Record);
 }
 
+/// They are moved for each record, also when the data key is cached.
+#[tokio::test]
+async fn the_futures_of_a_record_have_no_room_for_a_call_to_kms() {
+    let (cipher, stream) = (cipher().await, stream("records"));
+    let encrypting = cipher.encrypt(&stream, PLAINTEXT.to_vec());
+    let decrypting = cipher.decrypt(&stream, PLAINTEXT.to_vec());
+    let sizes = [size_of_val(&encrypting), size_of_val(&decrypting)];
+    assert!(sizes.iter().all(|size| *size <= 2048), "{sizes:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_data_key_per_hundred_records_and_stream() {
     let cipher = raw_aes(1).suite(Suite::Unsigned).build().await.unwrap();

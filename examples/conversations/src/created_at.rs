@@ -23,6 +23,9 @@ pub struct InvalidCreatedAt;
 
 const FORM: &[u8] = b"0000-00-00T00:00:00.000000000Z";
 
+/// Of the year 9999, the last microsecond.
+const LAST_MICROS: u64 = 253_402_300_799_999_999;
+
 impl CreatedAt {
     /// A time in microseconds since 1970, and the last three decimals.
     pub(crate) fn new(micros: u64, tail: u16) -> Self {
@@ -38,9 +41,8 @@ impl CreatedAt {
     /// or after 9999, that of the next one in between.
     #[must_use]
     pub fn first_of(time: SystemTime) -> Self {
-        const LAST: u64 = 253_402_300_799_999_999;
         let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let micros = u64::try_from(since_1970.as_micros()).unwrap_or(LAST).min(LAST);
+        let micros = u64::try_from(since_1970.as_micros()).unwrap_or(LAST_MICROS).min(LAST_MICROS);
         Self::new(micros, 0)
     }
 
@@ -48,6 +50,17 @@ impl CreatedAt {
     pub(crate) fn micros(&self) -> u64 {
         let time = self.time().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(time.as_micros()).expect("a year of four digits fits")
+    }
+
+    /// Microseconds since 1970, and what keeps senders apart.
+    pub(crate) fn parts(&self) -> (u64, u16) {
+        let tail = self.0[FORM.len() - 4..FORM.len() - 1].parse();
+        (self.micros(), tail.expect("its form was checked"))
+    }
+
+    /// The opposite. Returns `None` if no time has these parts.
+    pub(crate) fn from_parts(micros: u64, tail: u16) -> Option<Self> {
+        (micros <= LAST_MICROS && tail < 1000).then(|| Self::new(micros, tail))
     }
 
     /// The time, without what keeps senders apart.

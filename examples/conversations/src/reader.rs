@@ -3,8 +3,9 @@
 use aws_config::SdkConfig;
 use aws_outcome::Failure;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use serde::de::DeserializeOwned;
 
 use crate::conversation::Conversation;
@@ -16,6 +17,9 @@ use crate::keys::{self, MESSAGE_GROUP, MESSAGE_GROUP_INDEX, PARTITION_KEY, SORT_
 use crate::message::Message;
 use crate::table::Item;
 use crate::user::{User, UserId};
+
+/// Most queries for the participants of a group.
+const PARTICIPANT_QUERIES: usize = 8;
 
 /// Reads the table of one Region, by Query alone.
 #[derive(Debug, Clone)]
@@ -53,6 +57,17 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
     /// The read units that the query took.
     pub read_units: f64,
+    /// Items that are not what their keys say, and that were passed over.
+    pub skipped: Vec<SkippedItem>,
+}
+
+/// An item that is not what its key says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedItem {
+    /// The item's partition key.
+    pub partition: String,
+    /// The item's sort key.
+    pub sort_key: String,
 }
 
 /// Why nothing was read.
@@ -69,16 +84,6 @@ pub enum ReadError {
         table: String,
         /// Why the query failed.
         failure: Failure,
-    },
-    /// An item is not what its key says.
-    #[error("table {table} has an item at {sort_key} in {partition} that is not what its key says")]
-    Item {
-        /// The table.
-        table: String,
-        /// The item's partition key.
-        partition: String,
-        /// The item's sort key.
-        sort_key: String,
     },
 }
 
@@ -125,11 +130,16 @@ impl Reader {
             .scan_index_forward(false)
             // While rows move, the index may have the new ones and the old ones.
             .limit(4);
-        let output = request.send().await.map_err(|error| self.failed(failure(&error)))?;
-        let partition = group.to_string();
+        let mut rows = Rows::<User>::new(group.to_string());
+        for _ in 0..PARTICIPANT_QUERIES {
+            let goes_on = rows.add(&self.send(&request, &rows).await?);
+            // Two people take part, and a row that is not one hides neither.
+            if !goes_on || rows.items.iter().any(|user| user.id() != rows.items[0].id()) {
+                break;
+            }
+        }
         let mut participants = Vec::<User>::new();
-        for item in output.items() {
-            let user: User = self.read(&partition, item)?;
+        for user in rows.items {
             if participants.iter().all(|known| known.id() != user.id()) {
                 participants.push(user);
             }
@@ -153,16 +163,25 @@ impl Reader {
             .scan_index_forward(false)
             // One more shows whether there is a next page.
             .limit(i32::from(paging.limit) + 1);
-        let output = request.send().await.map_err(|error| self.failed(failure(&error)))?;
-        let read = output.items().iter().map(|item| self.read(partition, item));
-        let mut items = read.collect::<Result<Vec<T>, _>>()?;
-        // A query also ends at 1 MB.
-        let goes_on =
-            items.len() > usize::from(paging.limit) || output.last_evaluated_key.is_some();
-        items.truncate(usize::from(paging.limit));
-        let next = items.last().filter(|_| goes_on).map(|item| Cursor::new(partition, key(item)));
-        let capacity = output.consumed_capacity.and_then(|capacity| capacity.capacity_units);
-        Ok(Page { items, next, read_units: capacity.unwrap_or_default() })
+        let limit = usize::from(paging.limit);
+        let mut rows = Rows::new(partition.to_owned());
+        // A query also ends at 1 MB, and some of its items may have been passed over.
+        while rows.add(&self.send(&request, &rows).await?) && rows.items.len() <= limit {}
+        let goes_on = rows.items.len() > limit;
+        rows.items.truncate(limit);
+        let next = rows.items.last().filter(|_| goes_on);
+        let next = next.map(|item| Cursor::new(partition, key(item)));
+        let Rows { items, skipped, read_units, .. } = rows;
+        Ok(Page { items, next, read_units, skipped })
+    }
+
+    async fn send<T>(
+        &self,
+        request: &QueryFluentBuilder,
+        rows: &Rows<T>,
+    ) -> Result<QueryOutput, ReadError> {
+        let request = request.clone().set_exclusive_start_key(rows.last.clone());
+        request.send().await.map_err(|error| self.failed(failure(&error)))
     }
 
     fn query_before(&self, partition: &str, before: Option<&CreatedAt>) -> QueryFluentBuilder {
@@ -184,17 +203,76 @@ impl Reader {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
     }
 
-    fn read<T: DeserializeOwned>(&self, partition: &str, item: &Item) -> Result<T, ReadError> {
-        let text = |value: &AttributeValue| value.as_s().ok().cloned();
-        // The error may quote the item, so it is not used.
-        serde_dynamo::from_item(item.clone()).map_err(|_| ReadError::Item {
-            table: self.table.clone(),
-            partition: partition.to_owned(),
-            sort_key: item.get(SORT_KEY).and_then(text).unwrap_or_default(),
-        })
-    }
-
     fn failed(&self, failure: Failure) -> ReadError {
         ReadError::Query { table: self.table.clone(), failure }
+    }
+}
+
+/// What the queries of a partition have found so far.
+struct Rows<T> {
+    partition: String,
+    items: Vec<T>,
+    skipped: Vec<SkippedItem>,
+    read_units: f64,
+    last: Option<Item>,
+}
+
+impl<T: DeserializeOwned> Rows<T> {
+    fn new(partition: String) -> Self {
+        Self { partition, items: Vec::new(), skipped: Vec::new(), read_units: 0.0, last: None }
+    }
+
+    /// Adds a query's items, and returns whether there are more. One that is not what its key says
+    /// hides no other.
+    fn add(&mut self, output: &QueryOutput) -> bool {
+        for item in output.items() {
+            // The error may quote the item, so it is not used.
+            match serde_dynamo::from_item(item.clone()) {
+                Ok(read) => self.items.push(read),
+                Err(_) => self.skipped.push(self.skip(item)),
+            }
+        }
+        let capacity = output.consumed_capacity().and_then(ConsumedCapacity::capacity_units);
+        self.read_units += capacity.unwrap_or_default();
+        self.last = output.last_evaluated_key.clone();
+        self.last.is_some()
+    }
+
+    fn skip(&self, item: &Item) -> SkippedItem {
+        let sort_key = item.get(SORT_KEY).and_then(|value| value.as_s().ok()).cloned();
+        SkippedItem { partition: self.partition.clone(), sort_key: sort_key.unwrap_or_default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(sort_key: &str, name: &str) -> Item {
+        let attributes = [
+            (SORT_KEY, sort_key),
+            ("user_uuid", "3f2504e0-4f89-41d3-9a0c-0305e82c3301"),
+            ("user_display_name", name),
+            ("user_handle", "ada"),
+        ];
+        let attribute =
+            |(name, text): (&str, &str)| (name.to_owned(), AttributeValue::S(text.into()));
+        attributes.map(attribute).into()
+    }
+
+    #[test]
+    fn an_item_that_is_not_what_its_key_says_hides_no_other() {
+        let mut rows = Rows::<User>::new("GRP#1".to_owned());
+        let page = |items: Vec<Item>, last: Option<Item>| {
+            QueryOutput::builder().set_items(Some(items)).set_last_evaluated_key(last).build()
+        };
+        let first = vec![item("3", "Ada"), item("2", ""), Item::new()];
+        assert!(rows.add(&page(first, Some(item("2", "")))));
+        assert_eq!(rows.last, Some(item("2", "")), "the next query goes on there");
+        assert!(!rows.add(&page(vec![item("1", "Grace")], None)));
+        let names: Vec<_> = rows.items.iter().map(User::display_name).collect();
+        assert_eq!(names, ["Ada", "Grace"]);
+        let skipped: Vec<_> = rows.skipped.iter().map(|item| item.sort_key.as_str()).collect();
+        assert_eq!(skipped, ["2", ""]);
     }
 }

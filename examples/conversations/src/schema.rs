@@ -44,6 +44,12 @@ pub enum SchemaError {
         /// Why the call failed.
         failure: Failure,
     },
+    /// There is no such table.
+    #[error("table {table} does not exist; conversations load-schema makes it")]
+    Missing {
+        /// The table.
+        table: String,
+    },
     /// The table has other keys, which cannot be changed.
     #[error("table {table} has other keys than the texts pk and sk; give it another name")]
     Keys {
@@ -97,12 +103,47 @@ pub async fn load_schema(config: &SdkConfig, table: &str) -> Result<Schema, Sche
     Ok(Schema { table: setup.table, made, stream_arn })
 }
 
+/// Checks that messages can be written to the table: that it exists, and has the schema's keys.
+///
+/// # Errors
+/// [`SchemaError`] says what is wrong, or which call failed.
+pub async fn check_table(config: &SdkConfig, table: &str) -> Result<(), SchemaError> {
+    let setup = Setup { client: Client::new(config), table: table.to_owned() };
+    match setup.describe().await? {
+        Some(description) => setup.check_keys(&description),
+        None => Err(setup.missing()),
+    }
+}
+
+/// Deletes a table that has the schema, with all messages, and waits until it is gone.
+///
+/// # Errors
+/// [`SchemaError`] says what cannot be done. A table with other keys is not deleted.
+pub async fn drop_table(config: &SdkConfig, table: &str) -> Result<(), SchemaError> {
+    check_table(config, table).await?;
+    let setup = Setup { client: Client::new(config), table: table.to_owned() };
+    let deleted = setup.client.delete_table().table_name(table).send().await;
+    deleted.map_err(|error| setup.failed("DeleteTable", &error))?;
+    let deadline = Instant::now() + PATIENCE;
+    while setup.describe().await?.is_some() {
+        if Instant::now() >= deadline {
+            return Err(SchemaError::NotReady { table: setup.table });
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
 struct Setup {
     client: Client,
     table: String,
 }
 
 impl Setup {
+    fn missing(&self) -> SchemaError {
+        SchemaError::Missing { table: self.table.clone() }
+    }
+
     async fn describe(&self) -> Result<Option<TableDescription>, SchemaError> {
         let request = self.client.describe_table().table_name(&self.table);
         match request.send().await {

@@ -64,8 +64,11 @@ pub struct User {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidUser {
-    /// The display name is empty or too long, or has control characters.
-    #[error("a display name has 1 to 64 characters, and none that controls a terminal")]
+    /// The display name is empty, blank or too long, or has characters that control how text is shown.
+    #[error(
+        "a display name has 1 to 64 characters, not only blanks, and none that controls a terminal or \
+         the direction of writing"
+    )]
     DisplayName,
     /// The handle is empty or too long, or has other characters.
     #[error("a handle has 1 to 30 characters of a-z, 0-9 and _")]
@@ -86,7 +89,20 @@ impl User {
         display_name: impl Into<String>,
         handle: impl Into<String>,
     ) -> Result<Self, InvalidUser> {
-        let (user_display_name, user_handle) = (display_name.into(), handle.into());
+        let user = Self::checked(user_uuid, display_name.into(), handle.into())?;
+        let name = user.display_name();
+        if name.trim().is_empty() || name.chars().any(is_invisible) {
+            return Err(InvalidUser::DisplayName);
+        }
+        Ok(user)
+    }
+
+    /// Accepts names that others chose before, which are made safe where they are shown.
+    fn checked(
+        user_uuid: UserId,
+        user_display_name: String,
+        user_handle: String,
+    ) -> Result<Self, InvalidUser> {
         let of_handle = |char: char| matches!(char, 'a'..='z' | '0'..='9' | '_');
         if !(1..=MAX_DISPLAY_NAME_CHARS).contains(&user_display_name.chars().count())
             || user_display_name.chars().any(char::is_control)
@@ -138,8 +154,19 @@ impl TryFrom<Unchecked> for User {
     type Error = InvalidUser;
 
     fn try_from(user: Unchecked) -> Result<Self, InvalidUser> {
-        Self::new(user.user_uuid, user.user_display_name, user.user_handle)
+        Self::checked(user.user_uuid, user.user_display_name, user.user_handle)
     }
+}
+
+/// Returns `true` for characters that are not seen, and change how others are: directions of writing,
+/// separators of lines, and blanks without width. Joiners are parts of words and emoji.
+#[must_use]
+pub fn is_invisible(char: char) -> bool {
+    matches!(
+        char,
+        '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
 }
 
 #[cfg(test)]
@@ -151,7 +178,12 @@ mod tests {
         let user = |name: &str, handle: &str| User::new(Uuid::nil().into(), name, handle);
         assert!(user("Łukasz ✨", "l_1").is_ok());
         assert!(user(&"é".repeat(64), &"a".repeat(30)).is_ok());
-        for name in ["", "\u{1b}[2J", &"é".repeat(65)] {
+        assert!(
+            user("Zoë \u{1f469}\u{200d}\u{1f680}", "z").is_ok(),
+            "a joiner is a part of an emoji"
+        );
+        let bidi = "Bob\u{202e}\u{2066}resu\u{200b} nimdA";
+        for name in ["", "   ", "\u{1b}[2J", "\u{200b}", bidi, &"é".repeat(65)] {
             assert_eq!(user(name, "a"), Err(InvalidUser::DisplayName), "{name:?}");
         }
         for handle in ["", "@ada", "Ada", "ä", &"a".repeat(31)] {

@@ -103,6 +103,7 @@ fn name(source: &Source) -> (String, Kind) {
     match source {
         Source::Parameter(parameter) => (parameter.name.clone(), Kind::Plain),
         Source::Item(item) => (item.name(), Kind::Item),
+        Source::Call(call) => (format!("{:?}", call.action), Kind::Call),
     }
 }
 

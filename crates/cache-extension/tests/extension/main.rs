@@ -2,6 +2,7 @@
 //! test's own, and HTTP on loopback.
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
+mod aws_paths;
 mod cache;
 mod fixture;
 mod freezes;

@@ -4,6 +4,7 @@
 pub(crate) mod aws_esdk;
 pub(crate) mod native;
 
+use bytes::Bytes;
 use esdk_caching_cmm::{CacheStats, CmmStats, EncryptionContext};
 use esdk_message::{Limits, UnverifiedMessage};
 
@@ -25,7 +26,7 @@ const LIMITS: Limits = Limits::new()
     .max_context_bytes(MAX_CONTEXT_BYTES);
 
 /// A message that is parsed and not authenticated.
-pub(crate) type Message = UnverifiedMessage<Vec<u8>>;
+pub(crate) type Message = UnverifiedMessage<Bytes>;
 
 /// Engine of a cipher, with its data keys.
 #[derive(Debug, Clone)]
@@ -39,7 +40,7 @@ impl Codec {
     pub(crate) async fn encrypt(
         &self,
         context: EncryptionContext,
-        plaintext: Vec<u8>,
+        plaintext: Bytes,
     ) -> Result<Encrypted, CipherError> {
         match self {
             Self::Native(native) => native.encrypt(context, plaintext).await,
@@ -61,7 +62,7 @@ impl Codec {
     }
 
     /// Parses a message within the limits of the engine.
-    pub(crate) fn parse(&self, message: Vec<u8>) -> Result<Message, CipherError> {
+    pub(crate) fn parse(&self, message: Bytes) -> Result<Message, CipherError> {
         let limits = match self {
             Self::Native(_) => LIMITS,
             #[cfg(feature = "aws-esdk")]

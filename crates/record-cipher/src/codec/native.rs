@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use esdk_caching_cmm::{
     AlgorithmSuiteId, CacheStats, CachingCmm, CmmStats, DecryptionRequest, EncryptedDataKey,
     EncryptionContext, EncryptionRequest, Error,
@@ -42,7 +43,7 @@ impl Native {
     pub(super) async fn encrypt(
         &self,
         context: EncryptionContext,
-        plaintext: Vec<u8>,
+        plaintext: Bytes,
     ) -> Result<Encrypted, CipherError> {
         let length = plaintext.len();
         let mut request = EncryptionRequest::new(context);

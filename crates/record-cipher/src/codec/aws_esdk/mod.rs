@@ -12,6 +12,7 @@ use ::aws_esdk::material_providers::types::cryptographic_materials_manager::Cryp
 use ::aws_esdk::material_providers::types::{EsdkAlgorithmSuiteId, EsdkCommitmentPolicy};
 use ::aws_esdk::{AwsEncryptionSdkConfig, Client};
 use aws_smithy_types::Blob;
+use bytes::Bytes;
 use esdk_caching_cmm::{AwsEsdkManager, CacheStats, CachingCmm, CmmStats, EncryptionContext};
 use esdk_message::Suite;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -78,7 +79,7 @@ impl AwsEsdk {
     pub(super) async fn encrypt(
         &self,
         context: EncryptionContext,
-        plaintext: Vec<u8>,
+        plaintext: Bytes,
     ) -> Result<Encrypted, CipherError> {
         let request = self
             .client
@@ -87,7 +88,7 @@ impl AwsEsdk {
             .algorithm_suite_id(self.suite)
             .frame_length(self.frame_length)
             .encryption_context(context)
-            .plaintext(Blob::new(plaintext));
+            .plaintext(Blob::from_maybe_shared(plaintext));
         let output = off_the_workers(move || Handle::current().block_on(request.send()))
             .await?
             .map_err(|error| encryption_error(&error))?;
@@ -99,10 +100,10 @@ impl AwsEsdk {
     /// Returns the plaintext, and the encryption context that was authenticated with it.
     pub(super) async fn decrypt(
         &self,
-        message: Vec<u8>,
+        message: Bytes,
     ) -> Result<(Vec<u8>, EncryptionContext), CipherError> {
-        let request =
-            self.client.decrypt().materials_manager(self.manager()).ciphertext(Blob::new(message));
+        let message = Blob::from_maybe_shared(message);
+        let request = self.client.decrypt().materials_manager(self.manager()).ciphertext(message);
         let output = off_the_workers(move || Handle::current().block_on(request.send()))
             .await?
             .map_err(decryption_error)?;

@@ -19,7 +19,7 @@ Examples:
     conversations seed --direct
 
   Send a message through the pipeline, and read it in another Region:
-    export REGIONS=us-east-1,eu-west-1 KMS_KEY=alias/sealstream STREAM=records
+    export REGIONS=us-east-1,eu-west-1 KMS_KEY=alias/sealstream STREAM=records TABLE_NAME=conversations
     conversations send --from @ada --to @grace 'Tea at five?'
     conversations list --user @grace --region eu-west-1
     conversations show --group GROUP --limit 5
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Show the messages of a conversation, newest first
     Show(ShowArgs),
+    /// Delete the table with all messages, if it has the schema's keys
+    Drop(TableArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,6 +77,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The AWS settings in another Region.
+    pub(crate) async fn config_in(&self, region: &str) -> SdkConfig {
+        let region = Region::new(region.to_owned());
+        aws_config::defaults(BehaviorVersion::latest()).region(region).load().await
+    }
+
     pub(crate) async fn config(&self) -> SdkConfig {
         let loader = aws_config::defaults(BehaviorVersion::latest());
         match &self.region {
@@ -104,9 +112,10 @@ pub(crate) struct Target {
     #[arg(long)]
     pub(crate) direct: bool,
 
-    /// With --direct: the table
-    #[arg(long, env, required_if_eq("direct", "true"))]
-    pub(crate) table_name: Option<String>,
+    /// The table that messages are written to; through the pipeline, that of its consumer in every
+    /// Region, which is checked before anything is sent
+    #[arg(long, env)]
+    pub(crate) table_name: String,
 
     #[command(flatten)]
     pub(crate) place: Place,
@@ -132,8 +141,8 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "USER")]
     pub(crate) to: Person,
 
-    /// The time of the newest message that the sender has seen, as `show` has it; this one comes
-    /// after it, even if the other's clock is ahead
+    /// The time of the newest message that the sender has seen, as the last line of `show` has it; this
+    /// one comes after it, even if the other's clock is ahead
     #[arg(long, value_name = "TIME")]
     pub(crate) after: Option<CreatedAt>,
 

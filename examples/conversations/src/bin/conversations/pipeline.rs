@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
-use conversations::{Message, PARTITION_KEY};
+use aws_outcome::Cause;
+use conversations::{Message, PARTITION_KEY, SchemaError, check_table};
 use record_pusher::{Outcome, PushError, Record, RecordPusher};
 
 use crate::args::Target;
@@ -13,6 +14,7 @@ pub(crate) async fn push(messages: &[Message], target: &Target) -> anyhow::Resul
     let (Some(kms_key), Some(stream)) = (&target.kms_key, &target.stream) else {
         bail!("--kms-key and --stream are needed");
     };
+    check_tables(target).await?;
     let regions = target.regions.clone();
     let config = aws_config::load_from_env().await;
     let pusher = RecordPusher::builder(stream.clone(), kms_key.clone(), regions)
@@ -23,6 +25,20 @@ pub(crate) async fn push(messages: &[Message], target: &Target) -> anyhow::Resul
         .context("the settings do not work")?;
     let records = messages.iter().map(|message| Record::from(&message.record())).collect();
     complete(&pusher.put_records(records).await)
+}
+
+/// A consumer that writes to another table quarantines messages, which their sender never learns.
+async fn check_tables(target: &Target) -> anyhow::Result<()> {
+    for region in &target.regions {
+        let config = target.place.config_in(region.as_str()).await;
+        match check_table(&config, &target.table_name).await {
+            Ok(()) => {}
+            // Who may send need not be allowed to look.
+            Err(SchemaError::Call { failure, .. }) if failure.cause() == Cause::AccessDenied => {}
+            Err(error) => return Err(error).context(format!("nothing was sent; in {region}")),
+        }
+    }
+    Ok(())
 }
 
 fn complete(outcomes: &[Result<Outcome, PushError>]) -> anyhow::Result<()> {

@@ -25,6 +25,15 @@ pub(crate) async fn load_schema(args: &TableArgs, output: Output) -> anyhow::Res
     })
 }
 
+pub(crate) async fn drop(args: &TableArgs, output: Output) -> anyhow::Result<String> {
+    let table = &args.table_name;
+    conversations::drop_table(&args.place.config().await, table).await?;
+    Ok(match output {
+        Output::Json => view::json(&json!({ "dropped": table }))?,
+        Output::Human => format!("Table {table} is deleted\n"),
+    })
+}
+
 pub(crate) async fn seed(args: &SeedArgs, output: Output) -> anyhow::Result<String> {
     let messages = messages(args.messages.into());
     let groups: BTreeSet<_> = messages.iter().map(Message::group).collect();
@@ -89,6 +98,5 @@ fn text(args: &SendArgs) -> anyhow::Result<String> {
 }
 
 async fn direct_sender(target: &Target) -> anyhow::Result<DirectSender> {
-    let table = target.table_name.as_deref().context("--table-name is needed")?;
-    Ok(DirectSender::new(&target.place.config().await, table))
+    Ok(DirectSender::new(&target.place.config().await, &target.table_name))
 }
