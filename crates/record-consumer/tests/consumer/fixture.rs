@@ -262,7 +262,7 @@ impl Fixture {
     }
 
     pub(crate) async fn message(&self, stream: &str, plaintext: &str) -> Vec<u8> {
-        self.cipher.encrypt(&stream.parse().unwrap(), Vec::from(plaintext)).await.unwrap().message
+        self.cipher.encrypt(&stream.parse().unwrap(), plaintext.to_owned()).await.unwrap().message
     }
 
     pub(crate) async fn records(&self, plaintexts: &[&str]) -> Vec<Vec<u8>> {
