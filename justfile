@@ -26,6 +26,10 @@ bench *parts:
 soak *arguments:
     scripts/soak {{arguments}}
 
+# Kill a push while it delivers, resume it, and count what is lost
+kill-push *arguments:
+    scripts/kill-push {{arguments}}
+
 # Fuzz the message format and the cache ids; needs a nightly toolchain
 fuzz *minutes:
     scripts/fuzz {{minutes}}

@@ -51,6 +51,22 @@ def consume(results: Path) -> list[str]:
     return compared_with_python(json.loads(results.read_text()), "record-consumer", "cpu_seconds_per_thousand", columns)
 
 
+def start(results: Path) -> list[str]:
+    rows = [
+        "| function | executable | as zip | first answer | fastest and slowest | calls to KMS |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, run in json.loads(results.read_text())["functions"].items():
+        cells = [
+            *(f"{run[size] / 1e6:.1f} MB" for size in ("binary_bytes", "zip_bytes")),
+            f"{run['first_answer_ms']:.1f} ms",
+            f"{run['fastest_ms']:.1f} to {run['slowest_ms']:.1f} ms",
+            str(run["kms_calls"]),
+        ]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return [machine(), "", *rows]
+
+
 def compared_with_python(figures: dict, ours: str, cpu: str, columns: dict[str, Callable[[dict], str]]) -> list[str]:
     """A table of all programs, and a chart of how many times less CPU than the one in Python ours take."""
     rows = [
@@ -265,6 +281,7 @@ def machine() -> str:
 PARTS: dict[str, Callable[[Path], list[str]]] = {
     "push": push,
     "consume": consume,
+    "start": start,
     "messages": messages,
     "cache": cache,
     "dynamodb-cache": dynamodb_cache,

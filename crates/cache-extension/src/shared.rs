@@ -181,7 +181,9 @@ impl SharedTier {
         let keys: Vec<_> = wanted.iter().map(|request| key(request)).collect();
         let is_known = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            keys.iter().fold(false, |is_known, key| !known.insert(key.clone()) || is_known)
+            let is_known = keys.iter().any(|key| known.contains(key));
+            known.extend(keys);
+            is_known
         };
         if is_known {
             let found = self.look_up(wanted).await?;

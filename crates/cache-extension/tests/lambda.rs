@@ -280,7 +280,7 @@ async fn a_service_that_does_not_answer_holds_no_invocation_up_for_long() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(Duration::from_secs(4), next).await.unwrap();
+    timeout(PATIENCE, next).await.unwrap();
     assert_eq!(get(port, "a").await.as_deref(), Some(SECRET), "it is stale, and better than none");
 }
 

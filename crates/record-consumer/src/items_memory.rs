@@ -22,3 +22,37 @@ pub(crate) fn items_memory(plaintext: &[u8]) -> usize {
     });
     plaintext.len() + separators.sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Schema;
+
+    #[test]
+    fn no_items_take_more_and_none_take_much_less() {
+        let schema = Schema { key: "id:S".parse().unwrap(), version: None };
+        let many = |value: &str| vec![value; 20_000].join(",");
+        let attributes: Vec<_> = (0..5_000).map(|at| format!(r#""{at}":{at}"#)).collect();
+        for (name, value) in [
+            ("digits", format!("[{}]", many("0"))),
+            ("long numbers", format!("[{}]", many("12345678901234567890123456789012345678"))),
+            ("empty texts", format!("[{}]", many(r#""""#))),
+            ("nulls", format!("[{}]", many("null"))),
+            ("empty maps", format!("[{}]", many("{}"))),
+            ("maps of one attribute", format!("[{}]", many(r#"{"a":0}"#))),
+            ("empty lists", format!("[{}]", many("[]"))),
+            ("lists of one value", format!("[{}]", many("[0]"))),
+            ("one map", format!("{{{}}}", attributes.join(","))),
+            ("text", format!(r#""{}""#, "x".repeat(100_000))),
+        ] {
+            let plaintext = format!(r#"{{"id":"a","v":{value}}}"#).into_bytes();
+            let estimate = items_memory(&plaintext);
+            let mut entries = None;
+            let used = allocation_counter::measure(|| {
+                entries = Some(schema.entries(&plaintext, "1").unwrap());
+            });
+            let used = usize::try_from(used.bytes_current).unwrap();
+            assert!((used..used * 5).contains(&estimate), "{name}: {estimate}, {used}");
+        }
+    }
+}

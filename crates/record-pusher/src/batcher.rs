@@ -322,7 +322,9 @@ impl Worker {
             ErrorKind::Operator if error.cause == Some(Cause::ClockSkew) => {
                 attempts < CLOCK_ATTEMPTS
             }
-            ErrorKind::Operator => self.settings.outages.waits_out(&self.service, &error.reason),
+            ErrorKind::Operator => {
+                self.settings.outages.waits_out(&self.service, &error.reason, error.cause)
+            }
             ErrorKind::Record => false,
         }
     }

@@ -46,6 +46,21 @@ pub enum SetupError {
     Cipher(#[from] record_cipher::SetupError),
 }
 
+impl SetupError {
+    /// Returns the name of the setting that is not allowed, as in the builder, such as `kms_key`.
+    #[must_use]
+    pub fn setting(&self) -> Option<&'static str> {
+        match self {
+            Self::OutOfRange { setting, .. } => Some(setting),
+            Self::Cipher(record_cipher::SetupError::Key(_)) => Some("kms_key"),
+            Self::Cipher(
+                record_cipher::SetupError::Empty(_) | record_cipher::SetupError::RepeatedRegion(_),
+            ) => Some("regions"),
+            Self::Cipher(_) => None,
+        }
+    }
+}
+
 /// Builds a [`RecordPusher`]. All settings but stream, key and Regions have defaults.
 #[derive(Debug, Clone)]
 #[must_use]

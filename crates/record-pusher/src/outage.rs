@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_outcome::Cause;
 use record_cipher::RegionName;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+
+use crate::pending_delivery::LONGEST_PAUSE;
 
 /// Policy for records that meet an error which only an operator can resolve: credentials,
 /// permissions, a missing stream or key, or the clock.
@@ -29,6 +32,8 @@ pub struct Outage {
     pub region: Option<RegionName>,
     /// The error, in one sentence.
     pub error: String,
+    /// Cause of AWS's error, if it is known.
+    pub cause: Option<Cause>,
 }
 
 /// A service that can be out.
@@ -52,7 +57,7 @@ pub(crate) struct Outages {
 struct State {
     /// Services that have worked.
     worked: BTreeSet<Service>,
-    out: BTreeMap<Service, String>,
+    out: BTreeMap<Service, (String, Option<Cause>)>,
     since: Option<Instant>,
     /// Total duration of past outages, and the time that records were given after them.
     past: Duration,
@@ -88,19 +93,20 @@ impl Outages {
         if state.out.is_empty() {
             let since = state.since.take();
             let duration = since.map(|since| since.elapsed()).unwrap_or_default();
-            state.past += duration + self.delivery_timeout;
+            // A record may be in a pause that it began during the outage.
+            state.past += duration + LONGEST_PAUSE + self.delivery_timeout;
         }
         self.publish(&state);
     }
 
     /// Notes an operator error. Returns whether the record is to be retried until the outage ends.
-    pub(crate) fn waits_out(&self, service: &Service, error: &str) -> bool {
+    pub(crate) fn waits_out(&self, service: &Service, error: &str, cause: Option<Cause>) -> bool {
         let mut state = self.state();
         if self.policy == OnOutage::Fail || !state.worked.contains(service) {
             return false;
         }
         state.since.get_or_insert_with(Instant::now);
-        if state.out.insert(service.clone(), error.to_owned()).is_none() {
+        if state.out.insert(service.clone(), (error.to_owned(), cause)).is_none() {
             self.publish(&state);
         }
         true
@@ -134,12 +140,13 @@ impl Outages {
     }
 
     fn publish(&self, state: &State) {
-        let outage = state.out.iter().next().map(|(service, error)| Outage {
+        let outage = state.out.iter().next().map(|(service, (error, cause))| Outage {
             region: match service {
                 Service::Kms => None,
                 Service::Stream(region) => Some(region.clone()),
             },
             error: error.clone(),
+            cause: *cause,
         });
         self.current.send_replace(outage);
     }
@@ -163,10 +170,10 @@ mod tests {
     async fn a_service_that_never_worked_is_not_waited_for() {
         for policy in [OnOutage::Fail, OnOutage::Wait] {
             let outages = Outages::new(policy, Duration::ZERO);
-            assert!(!outages.waits_out(&stream(), "denied"));
+            assert!(!outages.waits_out(&stream(), "denied", None));
             outages.works(&stream());
-            assert_eq!(outages.waits_out(&stream(), "denied"), policy == OnOutage::Wait);
-            assert!(!outages.waits_out(&Service::Kms, "denied"), "another service");
+            assert_eq!(outages.waits_out(&stream(), "denied", None), policy == OnOutage::Wait);
+            assert!(!outages.waits_out(&Service::Kms, "denied", None), "another service");
         }
     }
 
@@ -176,14 +183,14 @@ mod tests {
         [stream(), Service::Kms].iter().for_each(|service| outages.works(service));
         let deadline = Instant::now() + Duration::from_secs(10);
         advance(Duration::from_secs(4)).await;
-        assert!(outages.waits_out(&stream(), "denied"));
+        assert!(outages.waits_out(&stream(), "denied", None));
         advance(Duration::from_secs(100)).await;
-        assert!(outages.waits_out(&Service::Kms, "expired"));
+        assert!(outages.waits_out(&Service::Kms, "expired", None));
         outages.works(&stream());
         advance(Duration::from_secs(100)).await;
         assert_eq!(outages.left(deadline), Duration::from_secs(6));
         outages.works(&Service::Kms);
-        advance(Duration::from_secs(5)).await;
+        advance(LONGEST_PAUSE + Duration::from_secs(5)).await;
         assert!(!outages.has_passed(deadline));
         let before = Instant::now();
         outages.passed(deadline).await;
@@ -196,10 +203,10 @@ mod tests {
         let outages = Outages::new(OnOutage::Wait, timeout);
         outages.works(&stream());
         let deadline = Instant::now() + Duration::from_millis(1);
-        assert!(outages.waits_out(&stream(), "denied"));
+        assert!(outages.waits_out(&stream(), "denied", None));
         advance(Duration::from_secs(100)).await;
         outages.works(&stream());
-        assert!(outages.left(deadline) >= timeout);
+        assert!(outages.left(deadline) >= timeout + LONGEST_PAUSE);
     }
 
     #[tokio::test(start_paused = true)]
@@ -208,8 +215,8 @@ mod tests {
         let mut current = outages.subscribe();
         outages.works(&stream());
         assert!(!current.has_changed().unwrap());
-        outages.waits_out(&stream(), "denied");
-        outages.waits_out(&stream(), "denied");
+        outages.waits_out(&stream(), "denied", None);
+        outages.waits_out(&stream(), "denied", None);
         let outage = current.borrow_and_update().clone().unwrap();
         assert_eq!(
             (outage.region.unwrap().as_str(), outage.error.as_str()),

@@ -12,9 +12,12 @@ use crate::kinesis::AttemptError;
 use crate::outcome::{Delivery, DeliveryError};
 use crate::stats::Counters;
 
+/// Longest pause between attempts at an encryption or a delivery.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// Returns the pauses between attempts at an encryption or a delivery.
 pub(crate) fn pauses() -> Pauses {
-    Pauses::new(Duration::from_millis(100), Duration::from_secs(5))
+    Pauses::new(Duration::from_millis(100), LONGEST_PAUSE)
 }
 
 /// Receives the result of an entry in a Region.

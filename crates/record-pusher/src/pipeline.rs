@@ -9,6 +9,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 use std::vec;
 
+use aws_outcome::Failure;
 use futures::future::{BoxFuture, FutureExt, OptionFuture};
 use futures::stream::{FuturesOrdered, StreamExt};
 use record_cipher::aggregate::parse_plaintext;
@@ -105,6 +106,11 @@ impl Pipeline {
             {
                 steps.extend(self.group(queued).into_iter().map(|group| self.encrypt(group)));
             }
+            if is_stopped {
+                // Records that were accepted late do not linger, so that they can be encrypted yet.
+                let groups = self.aggregator.take_all();
+                steps.extend(groups.into_iter().map(|group| self.encrypt(group)));
+            }
             let due = self.aggregator.next_due().map(sleep_until);
             let has_capacity = steps.len() < at_once;
             tokio::select! {
@@ -114,10 +120,7 @@ impl Pipeline {
                 Some(()) = OptionFuture::from(due), if has_capacity => {
                     steps.extend(self.aggregator.take_due().into_iter().map(|group| self.encrypt(group)));
                 }
-                () = stop.cancelled(), if !is_stopped => {
-                    is_stopped = true;
-                    steps.extend(self.aggregator.take_all().into_iter().map(|group| self.encrypt(group)));
-                }
+                () = stop.cancelled(), if !is_stopped => is_stopped = true,
                 submission = submissions.recv(), if is_open && has_capacity => match submission {
                     Some(Submission::Records(records)) => self.waiting = records.into_iter(),
                     end_or_flush => {
@@ -344,7 +347,13 @@ impl Encryptor {
     fn may_retry(&self, error: &CipherError) -> bool {
         match error.kind() {
             ErrorKind::Retryable => true,
-            ErrorKind::Operator => self.outages.waits_out(&Service::Kms, &error.to_string()),
+            ErrorKind::Operator => {
+                let cause = match error {
+                    CipherError::Kms(error) => error.failure().map(Failure::cause),
+                    _ => None,
+                };
+                self.outages.waits_out(&Service::Kms, &error.to_string(), cause)
+            }
             ErrorKind::Record => false,
         }
     }

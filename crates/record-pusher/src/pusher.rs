@@ -146,7 +146,7 @@ impl RecordPusher {
 
     /// Accepts a record for pushing, and returns a future of its outcome. Waits for capacity: a
     /// pusher holds 8 MiB of records at once, so a slow Region slows the others down. A Region that
-    /// acknowledges nothing for a third of the delivery timeout does not: it is left with half of the
+    /// acknowledges nothing for the whole delivery timeout does not: it is left with half of the
     /// capacity, and returns newer records that other Regions have acknowledged.
     ///
     /// Records with the same partition key reach a stream in the order of these calls.

@@ -37,16 +37,40 @@ pub(crate) fn next_step(cause: Cause) -> Option<&'static str> {
     })
 }
 
-/// Returns what to do after the stream of a Region did not accept a record.
-pub(crate) fn stream_next_step(cause: Option<Cause>, region: &str) -> Option<String> {
-    match cause? {
-        Cause::NotFound => Some(format!(
-            "check --stream, or list streams with `aws kinesis list-streams --region {region}`"
-        )),
-        Cause::AccessDenied => Some(
-            "allow kinesis:PutRecords and kinesis:DescribeStreamSummary on the stream".to_owned(),
+/// Returns the error of a stream that did not accept a record, and the next step.
+pub(crate) fn stream_error(
+    stream: &str,
+    region: &str,
+    error: &str,
+    cause: Option<Cause>,
+) -> (String, Option<String>) {
+    match cause {
+        Some(Cause::NotFound) => (
+            format!("stream {stream:?} does not exist in {region}"),
+            Some(format!(
+                "check --stream, or list streams with `aws kinesis list-streams --region {region}`"
+            )),
         ),
-        cause => next_step(cause).map(str::to_owned),
+        Some(Cause::AccessDenied) => (
+            format!("stream {stream:?} in {region}: {error}"),
+            Some(
+                "allow kinesis:PutRecords and kinesis:DescribeStreamSummary on the stream"
+                    .to_owned(),
+            ),
+        ),
+        cause => (
+            format!("stream {stream:?} in {region}: {error}"),
+            cause.and_then(next_step).map(str::to_owned),
+        ),
+    }
+}
+
+/// Returns what to do after AWS KMS did not encrypt a record.
+pub(crate) fn encryption_next_step(cause: Cause) -> Option<&'static str> {
+    match cause {
+        Cause::NotFound => Some("check --kms-key: the key or alias must exist in every Region"),
+        Cause::AccessDenied => Some("allow kms:GenerateDataKey and kms:Encrypt on the key"),
+        cause => next_step(cause),
     }
 }
 

@@ -14,7 +14,7 @@ use record_pusher::{Delivery, DeliveryError, ErrorKind, MessagePusher, RegionNam
 use serde::Serialize;
 
 use crate::aws::load_config;
-use crate::aws_failure::stream_next_step;
+use crate::aws_failure::stream_error;
 use crate::exit_code::{CommandError, ExitCode, OrCommandError};
 use crate::flags::seconds;
 use crate::output;
@@ -82,7 +82,15 @@ struct Summary {
     exit_code: u8,
 }
 
-type InFlight = BoxFuture<'static, (SpoolLine, RegionName, Result<Delivery, DeliveryError>)>;
+/// A message that was sent.
+struct Sent {
+    line: SpoolLine,
+    region: RegionName,
+    stream: String,
+    delivery: Result<Delivery, DeliveryError>,
+}
+
+type InFlight = BoxFuture<'static, Sent>;
 
 struct Run {
     file: String,
@@ -154,7 +162,10 @@ impl Run {
                 () = shutdown.stopping.cancelled() => return Ok(self.leave(line, 0)?),
                 Some(settled) = self.in_flight.next() => self.settle(settled)?,
                 delivery = &mut queue, if !is_full => {
-                    self.in_flight.push(Box::pin(async move { (line, region, delivery.await) }));
+                    let sent = async move {
+                        Sent { line, region, stream: message.stream, delivery: delivery.await }
+                    };
+                    self.in_flight.push(Box::pin(sent));
                     return Ok(());
                 }
             }
@@ -182,10 +193,7 @@ impl Run {
         Ok(Some(Target { pusher, region, bytes }))
     }
 
-    fn settle(
-        &mut self,
-        (line, region, delivery): (SpoolLine, RegionName, Result<Delivery, DeliveryError>),
-    ) -> anyhow::Result<()> {
+    fn settle(&mut self, Sent { line, region, stream, delivery }: Sent) -> anyhow::Result<()> {
         let Err(error) = delivery else {
             self.summary.delivered += 1;
             return Ok(());
@@ -194,8 +202,9 @@ impl Run {
         let failure = format!("not delivered to {region}: {reason} ({code})");
         *self.failures.entry(failure).or_default() += 1;
         if error.kind == ErrorKind::Operator && self.operator_error.is_none() {
-            let text = format!("stream in {region}: {reason} ({code})");
-            self.operator_error = Some((text, stream_next_step(error.cause, region.as_str())));
+            let text = format!("{reason} ({code})");
+            let error = stream_error(&stream, region.as_str(), &text, error.cause);
+            self.operator_error = Some(error);
         }
         self.leave(line, error.attempts)
     }

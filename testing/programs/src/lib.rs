@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-#![expect(clippy::missing_panics_doc, reason = "a helper of tests that fails is a failed test")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a failed test")]
 
 mod extension;

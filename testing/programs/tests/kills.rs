@@ -1,5 +1,5 @@
 //! `sealstream push` and `sealstream resume` are killed while AWS fails, at moments that a seed chooses.
-//! Pushing the file again and resuming the spool then delivers every record.
+//! Resuming the spool then delivers every message that it held, and pushing the file again every record.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test helper that fails is a failed test")]
 
@@ -31,6 +31,7 @@ async fn run(seed: u64) {
         let rule = Rule::new(fault).operation(Operation::PutRecords);
         fixture.aws.faults().inject(rule.chance(0.2, rng.u64(..)));
     }
+    let mut spooled = BTreeSet::new();
     for _ in 0..KILLS {
         // Longer than the delivery timeout, so that messages are spooled.
         let outage = Rule::new(Fault::Unavailable).operation(Operation::PutRecords);
@@ -41,6 +42,7 @@ async fn run(seed: u64) {
         until("messages are spooled", async || size(&spool) >= bytes).await;
         push.signal(Signal::KILL);
         push.wait().await;
+        spooled.extend(partition_keys(&spool));
         fixture.aws.faults().lift(outage);
         let arrived = arrived(&fixture) + rng.usize(1..200);
         let resume = start(&fixture, &["resume", "--spool", "spool"]);
@@ -54,6 +56,9 @@ async fn run(seed: u64) {
     if fixture.folder.join("spool").exists() {
         succeeded(&start(&fixture, &["resume", "--spool", "spool"]).wait().await);
     }
+    let arrived = fixture.aws.kinesis().records(REGION, STREAM).into_iter();
+    let arrived: BTreeSet<_> = arrived.map(|record| record.partition_key).collect();
+    assert!(!spooled.is_empty() && spooled.is_subset(&arrived), "seed {seed}");
     succeeded(&start(&fixture, &["push", "input"]).wait().await);
     let tail = ["tail", "--since", "trim-horizon", "--no-follow"];
     let ended = start(&fixture, &tail).wait().await;
@@ -75,6 +80,13 @@ fn start(fixture: &Fixture, arguments: &[&str]) -> Process {
 
 fn arrived(fixture: &Fixture) -> usize {
     fixture.aws.kinesis().records(REGION, STREAM).len()
+}
+
+/// Returns the partition keys of the messages in a spool. Its last line may be torn.
+fn partition_keys(spool: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(spool).unwrap_or_default();
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    messages.filter_map(|message| Some(message["partition_key"].as_str()?.to_owned())).collect()
 }
 
 fn size(file: &Path) -> u64 {

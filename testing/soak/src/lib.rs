@@ -3,6 +3,7 @@
 mod environment;
 mod fault_schedule;
 mod function;
+pub mod kills;
 mod ledger;
 mod plan;
 mod push;

@@ -60,8 +60,8 @@ impl CallCache {
         let call = Call { region: self.0.region.clone(), action };
         match &self.0.slots {
             Some(slots) if !ttl.is_zero() => {
-                let slot = self.slot(slots, call, ttl);
-                self.from_slot(slot, freshness).await
+                let slot = self.slot(slots, &call, ttl);
+                self.get_slot(slot, freshness).await
             }
             _ => self.load(&Entry { source: Source::Call(call), ttl }, freshness).await,
         }
@@ -70,18 +70,18 @@ impl CallCache {
     fn slot(
         &self,
         slots: &Mutex<LruCache<Call, Arc<Slot>>>,
-        call: Call,
+        call: &Call,
         ttl: Duration,
     ) -> Arc<Slot> {
         let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = |call: &Call| {
+        let new = || {
             let entry = Entry { source: Source::Call(call.clone()), ttl };
             Arc::new(Slot::new(entry, self.0.stale_if_error))
         };
-        Arc::clone(slots.get_or_insert_ref(&call, || new(&call)))
+        Arc::clone(slots.get_or_insert_ref(call, new))
     }
 
-    async fn from_slot(&self, slot: Arc<Slot>, freshness: Freshness) -> Result<Answer, LoadError> {
+    async fn get_slot(&self, slot: Arc<Slot>, freshness: Freshness) -> Result<Answer, LoadError> {
         let flight = match slot.next(self.0.clock.now(), freshness) {
             Next::Done(outcome) => return outcome,
             Next::Join(flight) => flight,

@@ -35,7 +35,7 @@ impl Fixture {
     pub(crate) async fn new() -> Self {
         let aws = FakeAws::start().await.unwrap();
         aws.dynamodb().create_table(REGION, TABLE, &[("id", KeyType::Text)]);
-        let client = client(&aws.url());
+        let client = client(aws.url());
         Self { aws, client, clock: Arc::default() }
     }
 

@@ -94,7 +94,7 @@ async fn a_lease_keeps_one_loader_through_deaths_and_loads_longer_than_itself() 
     let address = listener.local_addr().unwrap().to_string();
     let source = Source { listener, loads: AtomicU64::new(0) };
     let (url, killed) = (fixture.aws.url(), Mutex::new(Vec::new()));
-    let mut children: Vec<_> = (0..PROCESSES).map(|_| start(&url, &address)).collect();
+    let mut children: Vec<_> = (0..PROCESSES).map(|_| start(url, &address)).collect();
     let ends = join_all(children.iter_mut().map(Child::wait));
     let kill = |id| {
         killed.lock().unwrap().push(id);

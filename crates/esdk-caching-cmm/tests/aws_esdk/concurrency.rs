@@ -7,6 +7,7 @@ use aws_esdk::material_providers::types::cryptographic_materials_manager::{
     CryptographicMaterialsManager, CryptographicMaterialsManagerRef,
 };
 use aws_esdk::material_providers::types::error::Error as AwsError;
+use aws_esdk::types::error::Error as SdkError;
 use esdk_caching_cmm::{Error, NoCache};
 use tokio::task::JoinSet;
 
@@ -163,7 +164,15 @@ async fn a_panic_below_leaves_the_trait_of_aws_esdk_usable() {
     let cmm: CryptographicMaterialsManagerRef = caching.into();
     let encrypt = || sdk().encrypt().plaintext("text".as_bytes()).materials_manager(cmm.clone());
     fixture.calls.panic_once();
-    encrypt().send().await.unwrap_err();
+    let error = encrypt().send().await.unwrap_err();
+    // Callers tell the error by its text, which passes through aws-esdk unchanged.
+    let SdkError::AwsCryptographicMaterialProvidersError { error } = error else {
+        panic!("{error}")
+    };
+    let AwsError::AwsCryptographicMaterialProvidersException { message } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(message, Error::<AwsError>::Unfinished.to_string());
     encrypt().send().await.unwrap();
     assert!(!cmm.inner.is_poisoned());
 }

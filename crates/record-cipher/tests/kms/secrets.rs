@@ -35,10 +35,12 @@ fn capture_logs() -> Shown {
     logs
 }
 
+type Answering = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
+
 /// What KMS may answer to any request: its answer, each error with the request in its message,
 /// responses that miss a part, and something that is not JSON.
-fn answers() -> Vec<Box<dyn Fn(&Request) -> Answer + Send + Sync>> {
-    let mut answers: Vec<Box<dyn Fn(&Request) -> Answer + Send + Sync>> = vec![
+fn answers() -> Vec<Answering> {
+    let mut answers: Vec<Answering> = vec![
         Box::new(good),
         Box::new(|request| (200, json!(format!("{:?} {DATA_KEY:?}", request.body)))),
         Box::new(|request| (400, json!(format!("{:?}", request.body)))),

@@ -31,7 +31,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     // Lambda sets AWS_REGION. Elsewhere the instance metadata is not asked for one.
     let region = Region::new(settings.first_region.to_string());
     let config = aws_config::from_env().region(region).load().await;
-    let pusher = settings.pusher.build(&config).await?;
+    let pusher = settings.pusher.build(&config).await.map_err(|error| match error.setting() {
+        Some(setting) => format!("{}: {error}", setting.to_uppercase()),
+        None => error.to_string(),
+    })?;
     let metrics = FunctionMetrics::from_env();
     let trace_attribute = settings.trace_attribute.as_deref();
     let handler = async |LambdaEvent { payload, context, .. }: LambdaEvent<PushEvent>| {

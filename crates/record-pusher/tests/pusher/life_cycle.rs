@@ -5,7 +5,7 @@ use std::time::Duration;
 use record_pusher::{ErrorKind, PushError, Undelivered};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, HERE, Obstacle, THERE, name, record, records, records_of};
+use crate::fixture::{Fixture, HERE, Obstacle, THERE, code, name, record, records, records_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pusher_that_is_dropped_sends_what_was_queued() {
@@ -88,5 +88,44 @@ async fn flush_ends_the_linger_and_waits_for_outcomes() {
             assert!(outcome.expect("it is known").unwrap().is_delivered());
         }
         pusher.flush().await;
+    }
+}
+
+/// What is encrypted can be kept, and put later.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_are_accepted_while_a_pusher_stops_are_encrypted() {
+    for aggregate_bytes in [0, 1000] {
+        let fixture = Fixture::new().await;
+        let builder = fixture.builder().aggregate_bytes(aggregate_bytes);
+        let pusher = fixture.build(builder.linger(Duration::from_secs(60))).await;
+        let first = pusher.queue_records(records(1)).await;
+        pusher.flush().await;
+        drop(first);
+        pusher.stop();
+        for outcome in pusher.put_records(records(10)).await {
+            let outcome = outcome.expect("a data key is in the cache");
+            for region in [HERE, THERE] {
+                assert_eq!(code(&outcome, region), "Stopped");
+            }
+        }
+    }
+}
+
+/// A service that queues records and returns from `main`.
+#[test]
+fn a_pusher_that_is_closed_before_its_runtime_ends_loses_nothing() {
+    let services = tokio::runtime::Runtime::new().unwrap();
+    let fixture = services.block_on(Fixture::new());
+    for round in 1..=2 {
+        let service = tokio::runtime::Runtime::new().unwrap();
+        service.block_on(async {
+            let pusher = fixture.pusher().await;
+            for record in records(2000) {
+                drop(pusher.queue_record(record).await);
+            }
+            assert_eq!(pusher.close(Duration::from_secs(60)).await, []);
+        });
+        drop(service);
+        assert_eq!([HERE, THERE].map(|region| fixture.count(region)), [2000 * round; 2]);
     }
 }

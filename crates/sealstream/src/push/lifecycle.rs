@@ -26,7 +26,9 @@ pub(crate) enum Phase {
 pub(crate) enum Event {
     /// A block of lines was read, which holds so many records.
     Read(u64),
-    /// The reader has no more lines, and will never have.
+    /// The reader has ended before the end of its input.
+    ReadingStopped,
+    /// The reader has reached the end of its input.
     InputEnded,
     /// The first signal.
     Signal,
@@ -101,7 +103,9 @@ impl Lifecycle {
         let before = self.phase;
         match event {
             Event::Read(records) => self.unsettled += records,
-            Event::InputEnded => self.input_ended = true,
+            Event::ReadingStopped => self.input_ended = true,
+            // The signal came too late to stop the reading.
+            Event::InputEnded => (self.input_ended, self.interrupted) = (true, false),
             Event::Signal => {
                 self.interrupted |= !self.input_ended;
                 self.advance(Phase::Draining);
@@ -150,7 +154,7 @@ impl Lifecycle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Event::{Delivered, DrainTimeOver, InputEnded, Read, Signal};
+    use Event::{Delivered, DrainTimeOver, InputEnded, Read, ReadingStopped, Signal};
 
     const OPERATOR: Event = Event::Undelivered { acknowledged: false, operator: true };
     const RETURNED: Event = Event::Undelivered { acknowledged: true, operator: false };
@@ -175,14 +179,17 @@ mod tests {
 
     #[test]
     fn a_signal_drains_and_the_end_of_the_drain_time_stops() {
-        let drained = run(&[Read(1), Signal, Read(1), InputEnded, Delivered, Delivered]);
+        let drained = run(&[Read(1), Signal, Read(1), ReadingStopped, Delivered, Delivered]);
         let expected = (vec![Action::StartDrainTime], Phase::Done, ExitCode::Incomplete);
         assert_eq!(drained, expected);
-        let stopped = run(&[Read(2), Signal, DrainTimeOver, InputEnded, RETURNED, RETURNED]);
+        let stopped = run(&[Read(2), Signal, DrainTimeOver, ReadingStopped, RETURNED, RETURNED]);
         let actions = vec![Action::StartDrainTime, Action::StopPusher];
         assert_eq!(stopped, (actions, Phase::Done, ExitCode::Incomplete));
-        let late = run(&[Read(1), InputEnded, Signal, Delivered]);
-        assert_eq!(late.2, ExitCode::Complete, "nothing was left unread");
+        for late in
+            [[Read(1), InputEnded, Signal, Delivered], [Read(1), Signal, InputEnded, Delivered]]
+        {
+            assert_eq!(run(&late).2, ExitCode::Complete, "nothing was left unread");
+        }
     }
 
     #[test]
@@ -245,7 +252,7 @@ mod tests {
                 0..8 if !world.input_ended && lifecycle.phase() == Phase::Running => {
                     Read(random.u64(..5))
                 }
-                8 if !world.input_ended => InputEnded,
+                8 if !world.input_ended => [InputEnded, ReadingStopped][random.usize(..2)],
                 9 => Signal,
                 10 if lifecycle.phase() == Phase::Draining => DrainTimeOver,
                 11..17 if world.unsettled > 0 => Delivered,
@@ -262,7 +269,7 @@ mod tests {
                     world.read += records;
                     world.unsettled += records;
                 }
-                InputEnded => world.input_ended = true,
+                InputEnded | ReadingStopped => world.input_ended = true,
                 Delivered => world.delivered += 1,
                 Event::Undelivered { operator, .. } => {
                     world.undelivered += 1;

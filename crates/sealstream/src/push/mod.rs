@@ -15,7 +15,7 @@ pub(crate) mod spool;
 use std::fs;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use aws_config::Region;
 use record_pusher::metrics::snapshot;
 
@@ -36,9 +36,14 @@ pub(crate) async fn push(args: &PushArgs) -> Result<ExitCode, CommandError> {
     let Files { input, spool, rejects, metrics } = Files::open(args).or_usage()?;
     let regions = &args.pusher.regions;
     let config = load_config(Region::new(regions[0].to_string())).await?;
-    let pusher = args.builder().build(&config).await.context("invalid settings").or_usage()?;
+    let pusher = args.builder().build(&config).await;
+    let pusher = pusher.map_err(|error| match error.setting() {
+        Some(setting) => anyhow!("--{}: {error}", setting.replace('_', "-")),
+        None => anyhow!("invalid settings: {error}"),
+    });
+    let pusher = pusher.or_usage()?;
     let shutdown = Shutdown::on_signals(Duration::MAX)?;
-    let report = Report::new(regions, input.size(), rejects);
+    let report = Report::new(&args.pusher.stream, regions, input.size(), rejects);
     let reading = input.read(args.input.fail_fast)?;
     let run = Run::new(
         pusher.clone(),

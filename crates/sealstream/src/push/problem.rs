@@ -22,15 +22,17 @@ pub(crate) struct Problem {
     text: String,
     /// Shown unless the problem is folded.
     detail: Option<String>,
+    /// Whether the line may be a good one that was not read.
+    unread: bool,
 }
 
 impl Problem {
     fn of_line(text: impl Into<String>) -> Self {
-        Self { noun: "line", text: text.into(), detail: None }
+        Self { noun: "line", text: text.into(), detail: None, unread: false }
     }
 
     pub(crate) fn of_record(text: impl Into<String>) -> Self {
-        Self { noun: "record", text: text.into(), detail: None }
+        Self { noun: "record", text: text.into(), detail: None, unread: false }
     }
 
     pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
@@ -38,7 +40,7 @@ impl Problem {
     }
 
     pub(crate) fn unreadable(error: &io::Error) -> Self {
-        Self::of_line(format!("cannot be read: {error}"))
+        Self { unread: true, ..Self::of_line(format!("cannot be read: {error}")) }
     }
 
     pub(crate) fn too_long() -> Self {
@@ -46,7 +48,12 @@ impl Problem {
     }
 
     pub(crate) fn unfinished() -> Self {
-        Self::of_line("unfinished when reading was stopped, skipped")
+        Self { unread: true, ..Self::of_line("unfinished when reading was stopped, skipped") }
+    }
+
+    /// Whether the line may be a good one that was not read, so that it can be pushed later.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// Returns the text with the detail.

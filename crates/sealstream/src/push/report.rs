@@ -6,10 +6,11 @@ use std::time::Duration;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use record_pusher::{
     CipherError, CmmStats, DeliveryError, ErrorKind, Outcome, PushError, PusherStats, RegionName,
+    StreamName,
 };
 use serde::Serialize;
 
-use crate::aws_failure::{next_step, stream_next_step, with_profile};
+use crate::aws_failure::{encryption_next_step, stream_error, with_profile};
 use crate::output;
 use crate::push::args::Output;
 use crate::push::position::Position;
@@ -18,6 +19,7 @@ use crate::push::rejects::Rejects;
 
 /// Everything that is said about a push. Shows a progress bar if standard error is a terminal.
 pub(crate) struct Report {
+    stream: StreamName,
     bar: ProgressBar,
     folds: Folds,
     rejects: Option<Rejects>,
@@ -90,10 +92,16 @@ impl From<CmmStats> for CacheSummary {
 
 impl Report {
     /// `size` is that of the input in bytes, if it is known.
-    pub(crate) fn new(regions: &[RegionName], size: Option<u64>, rejects: Option<Rejects>) -> Self {
+    pub(crate) fn new(
+        stream: &StreamName,
+        regions: &[RegionName],
+        size: Option<u64>,
+        rejects: Option<Rejects>,
+    ) -> Self {
         let regions = regions.iter().map(|name| (name.to_string(), RegionSummary::default()));
         let summary = Summary { regions: regions.collect(), ..Summary::default() };
         Self {
+            stream: stream.clone(),
             bar: progress_bar(size),
             folds: Folds::default(),
             rejects,
@@ -108,12 +116,20 @@ impl Report {
     pub(crate) fn rejected(&mut self, position: &Position, problem: Problem) {
         self.summary.rejected_lines += 1;
         self.reject(position, &problem.full_text());
+        if problem.is_unread() {
+            self.lost(position);
+        }
         self.problem(position, problem);
     }
 
     /// Notes where reading would go on; `None` after the end of the input.
     pub(crate) fn read_up_to(&mut self, next: Option<Position>) {
         self.next = next;
+    }
+
+    /// Whether the input was read to its end.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.next.is_none()
     }
 
     /// Counts a record, and names it if it was not delivered. `is_spooled` says whether its message
@@ -159,8 +175,9 @@ impl Report {
                 self.reject(position, &format!("not delivered to {name}: {}", error.reason));
             }
             if error.kind == ErrorKind::Operator && self.operator_error.is_none() {
-                let text = format!("stream in {name}: {} ({})", error.reason, error.code);
-                self.operator_error = Some((text, stream_next_step(error.cause, name.as_str())));
+                let text = format!("{} ({})", error.reason, error.code);
+                let (stream, region) = (self.stream.as_str(), name.as_str());
+                self.operator_error = Some(stream_error(stream, region, &text, error.cause));
             }
             self.problem(position, undelivered(name, error));
         }
@@ -176,7 +193,7 @@ impl Report {
             self.lost(position);
         }
         if error.kind() == ErrorKind::Operator && self.operator_error.is_none() {
-            self.operator_error = Some((text.clone(), encryption_next_step(error)));
+            self.operator_error = Some((text.clone(), next_step_for(error)));
         }
         self.problem(position, Problem::of_record(text));
     }
@@ -342,10 +359,10 @@ fn name_profile(error: PushError, profile: &str) -> PushError {
 }
 
 /// Returns what to do after a record could not be encrypted.
-fn encryption_next_step(error: &PushError) -> Option<String> {
+fn next_step_for(error: &PushError) -> Option<String> {
     match error {
         PushError::Encryption(CipherError::Kms(error)) => {
-            next_step(error.failure()?.cause()).map(str::to_owned)
+            encryption_next_step(error.failure()?.cause()).map(str::to_owned)
         }
         _ => None,
     }

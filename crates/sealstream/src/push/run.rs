@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::aws_failure::{encryption_next_step, stream_error};
 use crate::push::input::{Block, Line, Reading, StopReading};
 use crate::push::lifecycle::{Action, Event, Lifecycle, Phase};
 use crate::push::position::Position;
@@ -141,7 +142,10 @@ impl Run {
     }
 
     fn submitted(&mut self, block: Option<SubmittedBlock>) {
-        let Some((lines, next)) = block else { return self.on(Event::InputEnded) };
+        let Some((lines, next)) = block else {
+            let is_at_end = self.report.is_at_end();
+            return self.on(if is_at_end { Event::InputEnded } else { Event::ReadingStopped });
+        };
         self.report.read_up_to(next);
         for Submitted { position, bytes, pushed } in lines {
             match pushed {
@@ -195,15 +199,15 @@ impl Run {
 
     fn show_outage(&mut self, outage: Option<&Outage>) {
         self.is_paused = outage.is_some();
-        self.report.say(&match outage {
-            Some(Outage { region: Some(region), error, .. }) => {
-                format!("paused: stream in {region}: {error}; waiting until it is resolved")
-            }
-            Some(Outage { error, .. }) => {
-                format!("paused: {error}; waiting until it is resolved")
-            }
-            None => "resumed".to_owned(),
-        });
+        let Some(Outage { region, error, cause, .. }) = outage else {
+            return self.report.say("resumed");
+        };
+        let (error, next_step) = match region {
+            Some(region) => stream_error(&self.stream, region.as_str(), error, *cause),
+            None => (error.clone(), cause.and_then(encryption_next_step).map(str::to_owned)),
+        };
+        self.report.say(&format!("paused: {error}; waiting until it is resolved"));
+        next_step.into_iter().for_each(|step| self.report.say(&format!("  {step}")));
     }
 
     /// A full disk does not keep records from being pushed.

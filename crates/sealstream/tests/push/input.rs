@@ -171,3 +171,29 @@ async fn more_files_than_a_process_may_have_open_are_read() {
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
     assert_eq!(fixture.count(HERE), 1500);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_to_its_end_is_where_to_continue() {
+    for (name, whole) in
+        [("gz", gzip(lines(1000).as_bytes())), ("zst", zstd(lines(1000).as_bytes()))]
+    {
+        let fixture = Fixture::new(&format!("cut_{name}")).await;
+        let cut = fixture.file("cut", &whole[..whole.len() / 2]);
+        let after = fixture.file("after", lines(3));
+        let mut push = fixture.push(&[]);
+        push.arg(&cut).arg(after);
+        let output = run(push, "").await;
+        let errors = errors(&output);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        let summary = summary(&output);
+        let next = &summary["continue_from"];
+        assert_eq!(next["file"].as_str(), cut.to_str(), "{errors}");
+        let line = next["line"].as_u64().unwrap();
+        assert_eq!(summary["records"].as_u64(), Some(line - 1 + 3), "{errors}");
+        // Once the file is whole, nothing is missing.
+        let mut push = fixture.push(&["--from-line", &line.to_string()]);
+        push.arg(fixture.file("cut", &whole));
+        assert_eq!(run(push, "").await.status.code(), Some(0));
+        assert_eq!(fixture.count(HERE), 1003);
+    }
+}

@@ -8,6 +8,7 @@ mod credentials;
 mod fixture;
 mod ignored_signals;
 mod input;
+mod kills;
 mod memory;
 mod operator;
 mod output;

@@ -155,7 +155,11 @@ async fn a_healthy_push_delivers_all_that_it_took_out_of_a_pipe() {
     // At most one line was cut in two.
     assert!(id - read <= 1, "{read} lines were read, and {id} was left in the pipe");
     assert_eq!(summary["delivered"], summary["records"]);
-    assert_eq!(summary["continue_from"]["line"].as_u64(), Some(read + 1));
+    // A line that was cut in two is to be pushed again.
+    assert_eq!(
+        summary["continue_from"]["line"].as_u64(),
+        summary["records"].as_u64().map(|n| n + 1)
+    );
     assert_eq!((output.status.code(), fixture.count(THERE) as u64), (Some(1), read));
 }
 
@@ -186,7 +190,7 @@ async fn a_second_signal_ends_the_program_at_once() {
         signal(second, &child);
         let signalled = Instant::now();
         assert_eq!(ended(child).await.status.code(), Some(code), "{first} {second}");
-        assert!(signalled.elapsed() < Duration::from_secs(5));
+        assert!(signalled.elapsed() < END);
         drop(input);
     }
 }
@@ -263,53 +267,5 @@ async fn no_random_schedule_of_faults_and_signals_loses_a_record() {
             let arrived: BTreeSet<_> = fixture.ids(region).await.into_iter().collect();
             assert_eq!(arrived.len() as u64, RECORDS, "{context}");
         }
-    }
-}
-
-/// A file that is pushed in spite of kills, by SIGTERM and SIGKILL in turn at random moments: each run
-/// goes on where the last one said, or begins at the same line again.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_push_that_is_killed_ten_times_and_resumed_loses_nothing() {
-    const RECORDS: usize = 20_000;
-    let fixture = Fixture::new("ten_kills").await;
-    let path = fixture.file("input", lines(RECORDS));
-    let mut random = fastrand::Rng::with_seed(1);
-    let mut line = 1;
-    for kill in 0..10 {
-        let from = line.to_string();
-        let mut push =
-            fixture.push_with_spool(&["--from-line", &from, "--aggregate-bytes", "1000"]);
-        let child = push.arg(&path).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(random.u64(100..1000))).await;
-        let name = if kill % 2 == 0 { "TERM" } else { "KILL" };
-        let _ = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
-        let output = ended(child).await;
-        if let Ok(summary) = serde_json::from_slice::<Value>(&output.stdout) {
-            match summary["continue_from"]["line"].as_u64() {
-                Some(next) => line = next,
-                None => break,
-            }
-        }
-    }
-    let from = line.to_string();
-    let mut push = fixture.push_with_spool(&["--from-line", &from, "--aggregate-bytes", "1000"]);
-    let last = run(
-        {
-            push.arg(&path).env("SEALSTREAM_DELIVERY_TIMEOUT_SECONDS", "30");
-            push
-        },
-        "",
-    )
-    .await;
-    assert_eq!(last.status.code(), Some(0), "{}", errors(&last));
-    if fixture.spool().exists() {
-        let resumed = run(fixture.resume(), "").await;
-        assert_eq!(resumed.status.code(), Some(0), "{}", errors(&resumed));
-    }
-    for region in [HERE, THERE] {
-        let ids = fixture.ids(region).await;
-        let distinct: BTreeSet<_> = ids.iter().collect();
-        assert_eq!(distinct.len(), RECORDS, "{region}");
-        eprintln!("{region}: {} duplicates of {RECORDS} records", ids.len() - distinct.len());
     }
 }

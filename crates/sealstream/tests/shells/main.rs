@@ -9,14 +9,15 @@ mod work;
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use situation::{Ended, Situation};
 use terminal::line_wider_than;
 use work::Work;
 
 use Situation::*;
 
-/// Time for a command to end, beyond its drain time of one second, or five of a redrive. Generous: machines that run tests
-/// are slow.
+/// Time for a command to end, beyond its drain time of one second, or five of a redrive. Generous:
+/// machines that run tests are slow.
 const LIMIT: Duration = Duration::from_secs(15);
 
 /// Situations in which a command finishes what it has taken.
@@ -115,11 +116,14 @@ fn others(except: Situation) -> impl Iterator<Item = Situation> {
     Situation::UNDISTURBED.into_iter().filter(move |situation| *situation != except)
 }
 
-/// Runs a command in each situation, and compares its exit code.
+/// Runs a command in each situation, and compares its exit code. All at the same time, because commands
+/// that are told to end wait more than they work.
 async fn check(work: Work, rows: &[(Situation, i32)]) {
+    let runs = rows
+        .iter()
+        .map(async |&(situation, code)| (situation, run(work, situation, code).await.err()));
     let mut surprises = Vec::new();
-    for &(situation, code) in rows {
-        let failure = run(work, situation, code).await.err();
+    for (situation, failure) in join_all(runs).await {
         let expected = EXPECTED_FAILURES
             .iter()
             .find(|(failing, there, _)| (*failing, *there) == (work, situation));
