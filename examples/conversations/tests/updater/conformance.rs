@@ -17,13 +17,13 @@ const TABLE_VARIABLE: &str = "CONVERSATIONS_TEST_TABLE";
 /// A table, and the conversations of one test in it.
 enum TableUnderTest {
     Memory(MemoryTable),
-    DynamoDb(SdkConfig, String),
+    DynamoDb(Box<SdkConfig>, String),
 }
 
 impl TableUnderTest {
     async fn new() -> Self {
         match env::var(TABLE_VARIABLE) {
-            Ok(table) => Self::DynamoDb(aws_config::load_from_env().await, table),
+            Ok(table) => Self::DynamoDb(Box::new(aws_config::load_from_env().await), table),
             Err(_) => Self::Memory(MemoryTable::default()),
         }
     }
