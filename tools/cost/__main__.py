@@ -15,7 +15,7 @@ from tools.cost.prices import ADVANTAGE, PRICES
 from tools.cost.workload import FREE_RETENTION_HOURS, HOURS_A_MONTH, Counts, Workload, count
 
 # Of the template in a Region with a record-pusher: the metrics that alarms watch.
-ALARM_METRICS = 23
+ALARM_METRICS = 24
 # The metrics that record-consumer reports.
 CONSUMER_METRICS = 14
 

@@ -87,6 +87,7 @@ def with_options(binaries: dict[str, Path], request: pytest.FixtureRequest) -> I
             "RequireKey": "id:S,at:N",
             "PreviousKeyArns": f"arn:aws:kms:{REGIONS[0]}:{ACCOUNT}:key/previous",
             "AggregateBytes": "1000",
+            "Compression": "zstd",
             "Tracing": "PassThrough",
             "EncryptPrincipals": f"arn:aws:iam::{ACCOUNT}:role/producer-*,arn:aws:iam::{ACCOUNT}:role/another",
             "DecryptPrincipals": f"arn:aws:iam::{ACCOUNT}:role/reader",

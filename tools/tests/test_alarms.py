@@ -89,6 +89,10 @@ BROKEN_PIPELINES = {
     "one message is undelivered": (pipeline().report("MessagesUndelivered", 1, BROKEN[:1]), {"MessagesUndelivered"}),
     "the stream is too small": (pipeline().report("ThrottledAttempts", 40, BROKEN), {"ThrottledAttempts"}),
     "the table is too small": (pipeline().report("WriteThrottleEvents", 40, BROKEN), {"TableThrottled"}),
+    "one message is too much for an invocation": (
+        pipeline().report("RecordsFailed", 1, BROKEN).report("BatchesStalled", 1, BROKEN),
+        {"RecordsFailed", "BatchesStalled"},
+    ),
     "a record fails again and again": (pipeline().report("RecordsFailed", 1, BROKEN), {"RecordsFailed"}),
     "KMS denies the key": (pipeline().report("KmsErrors", 1, BROKEN), {"ConsumerKmsErrors", "PusherKmsErrors"}),
     "data keys are not cached": (
