@@ -31,11 +31,13 @@ mod tests {
     #[test]
     fn no_items_take_more_and_none_take_much_less() {
         let schema = Schema { key: "id:S".parse().unwrap(), version: None };
+        // As many as an item may have.
         let many = |value: &str| vec![value; 20_000].join(",");
+        let long_numbers = vec!["12345678901234567890123456789012345678"; 10_000].join(",");
         let attributes: Vec<_> = (0..5_000).map(|at| format!(r#""{at}":{at}"#)).collect();
         for (name, value) in [
             ("digits", format!("[{}]", many("0"))),
-            ("long numbers", format!("[{}]", many("12345678901234567890123456789012345678"))),
+            ("long numbers", format!("[{long_numbers}]")),
             ("empty texts", format!("[{}]", many(r#""""#))),
             ("nulls", format!("[{}]", many("null"))),
             ("empty maps", format!("[{}]", many("{}"))),
@@ -52,7 +54,7 @@ mod tests {
                 entries = Some(schema.entries(&plaintext, "1").unwrap());
             });
             let used = usize::try_from(used.bytes_current).unwrap();
-            assert!((used..used * 5).contains(&estimate), "{name}: {estimate}, {used}");
+            assert!((used..used * 8).contains(&estimate), "{name}: {estimate}, {used}");
         }
     }
 }
