@@ -170,7 +170,7 @@ def test_a_region_without_the_stream_fails_alone(pipeline: Pipeline) -> None:
     result = run(command, pipeline.stack.environment(), "\n".join(lines(3)), code=3)
 
     assert f"<stdin>:1-3: 3 records: not delivered to {REGIONS[1]}: " in result.stderr
-    assert f"error: stream in {REGIONS[1]}: " in result.stderr
+    assert f'error: stream "{stream}" does not exist in {REGIONS[1]}' in result.stderr
     assert "ResourceNotFoundException" in result.stderr
     summary = json.loads(result.stdout)
     assert (summary["delivered"], summary["undelivered"]) == (0, 3)

@@ -44,7 +44,7 @@ type Stored = Option<Vec<u8>>;
 ///
 /// The values of a request are shared together. Who adds their mark to the table loads and stores
 /// them, and the others find the mark and wait for the values. The mark lives as long as the values,
-/// three quarters of their time-to-live; until they are stored, only for [`LEASE`]. If the table or
+/// three quarters of their time-to-live; until they are stored, only for three seconds. If the table or
 /// KMS fails, values come from the services.
 #[derive(Debug)]
 pub struct SharedTier {
