@@ -172,7 +172,7 @@ impl SharedTier {
         found.into_iter().filter_map(load).collect()
     }
 
-    /// Decides who loads. An environment that has not loaded these values yet first tries to be the one
+    /// Decides who loads. An environment that has not loaded these values yet first asks to be the one
     /// who does, because most are alone; later others are likely to have stored newer ones.
     async fn turn(&self, wanted: &[&Request], mark: &str) -> Result<Turn, CacheError> {
         if wanted.is_empty() {
@@ -250,7 +250,7 @@ impl SharedTier {
     }
 
     /// Stores what was loaded, and the mark if the others wait for it. Without values, the mark is
-    /// removed, so that another environment tries.
+    /// removed, so that another environment loads.
     async fn store(&self, loaded: &[(&Request, &Load)], mark: Option<String>) {
         let Some((first, _)) = loaded.first() else { return };
         let mut values = Vec::new();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_outcome::{Cause, Failure};
 use tokio::time::Instant;
 
-/// How long operations fail at once. Then one of them tries again.
+/// How long operations fail at once. Then one of them is retried.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Failed operations in a row that count as trouble, unless one timed out.
 const MAX_FAILURES: u32 = 3;

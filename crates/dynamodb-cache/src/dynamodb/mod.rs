@@ -48,7 +48,7 @@ const REQUESTS_AT_ONCE: usize = 4;
 /// Requests are retried as the [`FailurePolicy`] says, within the
 /// [time limit](DynamoDbStoreBuilder::timeout) of an operation. After an operation that timed out, or
 /// three in a row that failed for a reason that may pass, operations fail at once for five seconds;
-/// then one of them tries again. The SDK client's own retries are off.
+/// then one of them retries. The SDK client's own retries are off.
 #[derive(Debug, Clone)]
 pub struct DynamoDbStore(Arc<Inner>);
 

@@ -78,7 +78,7 @@ pub(crate) fn client(url: &str) -> Client {
         .endpoint_url(url)
         .region(Region::new(REGION))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        // The store makes tries of its own, and is not to multiply the client's.
+        // The store retries by itself, so the client must not.
         .retry_config(RetryConfig::standard().with_max_attempts(5))
         .build();
     Client::new(&config)
