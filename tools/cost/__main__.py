@@ -80,11 +80,16 @@ def kms(way: Workload, counts: Counts, usd: dict[str, float]) -> float:
 def kinesis(way: Workload, counts: Counts, usd: dict[str, float]) -> float:
     hours = counts.hours * way.regions
     if way.provisioned:
-        kept = usd["kinesis-retention-shard-hour"] if way.retention_hours > FREE_RETENTION_HOURS else 0
-        return counts.put_units * usd["kinesis-put-unit"] + hours * way.shards * (usd["kinesis-shard-hour"] + kept)
+        return counts.put_units * usd["kinesis-put-unit"] + hours * way.shards * shard_hour(way, usd)
     data = counts.gib_in * usd["kinesis-gib-in"] + counts.gib_out * usd["kinesis-gib-out"]
     data += counts.retained_gib_months * usd["kinesis-retention-gib-month"]
     return ADVANTAGE * data if way.advantage else data + hours * usd["kinesis-stream-hour"]
+
+
+def shard_hour(way: Workload, usd: dict[str, float]) -> float:
+    """A provisioned shard costs more for an hour when it keeps data for more than a day."""
+    kept = usd["kinesis-retention-shard-hour"] if way.retention_hours > FREE_RETENTION_HOURS else 0
+    return usd["kinesis-shard-hour"] + kept
 
 
 def lambda_(way: Workload, counts: Counts, usd: dict[str, float]) -> float:
@@ -105,8 +110,7 @@ def dynamodb(way: Workload, counts: Counts, usd: dict[str, float]) -> float:
 def idle_rows(workload: Workload, usd: dict[str, float]) -> list[tuple[str, float]]:
     """What a Region costs in a month, whatever is pushed. Metrics count in months in which something is."""
     if workload.provisioned:
-        kept = usd["kinesis-retention-shard-hour"] if workload.retention_hours > FREE_RETENTION_HOURS else 0
-        stream = workload.shards * (usd["kinesis-shard-hour"] + kept)
+        stream = workload.shards * shard_hour(workload, usd)
     else:
         stream = 0 if workload.advantage else usd["kinesis-stream-hour"]
     return [

@@ -57,11 +57,11 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
     /// The read units that the query took.
     pub read_units: f64,
-    /// Items that are not what their keys say, and that were passed over.
+    /// Items whose content does not match their key, and that were skipped.
     pub skipped: Vec<SkippedItem>,
 }
 
-/// An item that is not what its key says.
+/// An item whose content does not match its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedItem {
     /// The item's partition key.
